@@ -1,0 +1,1 @@
+//! Embedded Kafka-protocol broker: laptop and tests, loopback only, never production.

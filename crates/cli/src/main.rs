@@ -1,0 +1,3 @@
+//! The `upnext` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Avro contracts: decode, verdict, reasons, compatibility and lint.

@@ -1,0 +1,1 @@
+//! Daemon: valid events to state in Redis.

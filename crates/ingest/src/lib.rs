@@ -1,0 +1,1 @@
+//! Daemon: raw events to verdicts.

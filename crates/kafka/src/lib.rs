@@ -1,0 +1,1 @@
+//! Topics: read in order, commit after effect, write durably.

@@ -1,0 +1,1 @@
+//! Dot products and top-k with run-time dispatch.

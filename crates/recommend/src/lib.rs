@@ -1,0 +1,1 @@
+//! One answer as a pure function of query, user state and snapshot.

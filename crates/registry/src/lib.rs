@@ -1,0 +1,1 @@
+//! Embedded schema registry: laptop and tests, loopback only, never production.

@@ -1,0 +1,1 @@
+//! Daemon: answers within a deadline, always.

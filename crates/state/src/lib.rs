@@ -1,0 +1,1 @@
+//! What the log says about one user or one item: apply, encode, read at a moment.

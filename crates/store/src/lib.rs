@@ -1,0 +1,1 @@
+//! The online store: keys, conditional puts, watermarks, reads under a deadline.

@@ -1,0 +1,1 @@
+//! What tests start: redis-server, broker, registry, a fault proxy; and a seeded crowd.

@@ -1,0 +1,3 @@
+//! House keeping: `cargo xtask tidy`.
+
+fn main() {}
