@@ -46,3 +46,43 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = include_str!("../../../upnext.toml");
+
+    /// The template with every commented key switched on.
+    fn uncommented() -> String {
+        let is_key =
+            |line: &str| line.starts_with('#') && line.contains(" = ") && !line.starts_with("# ");
+        TEMPLATE
+            .lines()
+            .map(|line| if is_key(line) { line.trim_start_matches('#') } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_template_holds_every_key_with_its_default() {
+        let mut config: Config = toml::from_str(&uncommented()).unwrap();
+        // These four have no default; the template shows examples.
+        for unset in [&mut config.kafka.brokers, &mut config.registry.url, &mut config.redis.url] {
+            assert!(unset.take().is_some());
+        }
+        assert!(config.kafka.events_retention_ms.take().is_some());
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn the_template_names_every_key() {
+        let mut written: toml::Table = toml::from_str(&uncommented()).unwrap();
+        let expected = toml::Table::try_from(Config::default()).unwrap();
+        for (section, value) in expected {
+            let found = written.remove(&section).unwrap_or_else(|| panic!("{section} is missing"));
+            let keys = |value: &toml::Value| value.as_table().map(|table| table.len()).unwrap_or(0);
+            assert!(keys(&found) >= keys(&value), "section {section} lacks a key");
+        }
+    }
+}
