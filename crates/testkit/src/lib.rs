@@ -1,1 +1,10 @@
-//! What tests start: redis-server, broker, registry, a fault proxy; and a seeded crowd.
+//! What tests start: a real redis-server, and the embedded broker and registry, each on a free loopback port.
+//!
+//! Everything ends when its value is dropped, also when the test panics. Waiting is polling with a bound
+//! ([`eventually`], [`eventually_async`], [`wait_for`]), never a fixed sleep.
+
+mod redis;
+mod wait;
+
+pub use redis::Redis;
+pub use wait::{eventually, eventually_async, free_port, wait_for};
