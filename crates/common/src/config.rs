@@ -11,10 +11,11 @@ pub use sections::{Features, Ingest, Kafka, Log, LogFormat, Ops, Redis, Registry
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the embedded parts, Redis and the artifacts keep their files.
@@ -47,6 +48,14 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The JSON Schema of the configuration file, for editors.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +82,15 @@ mod tests {
         }
         assert!(config.kafka.events_retention_ms.take().is_some());
         assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn the_schema_describes_every_section() {
+        let schema = Config::json_schema();
+        let expected = toml::Table::try_from(Config::default()).unwrap();
+        for section in expected.keys() {
+            assert!(schema["properties"][section].is_object(), "{section} is missing");
+        }
     }
 
     #[test]

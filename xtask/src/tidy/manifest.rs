@@ -1,0 +1,41 @@
+//! As much of a Cargo.toml as the rules need, read line by line.
+
+/// One crate's manifest.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// Its directory below `crates/`, which is the name by which the table knows it.
+    pub(crate) name: String,
+    pub(crate) dependencies: Vec<String>,
+    pub(crate) dev_dependencies: Vec<String>,
+    pub(crate) has_workspace_lints: bool,
+}
+
+impl Manifest {
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
+        let mut manifest = Self { name: name.to_owned(), ..Self::default() };
+        let mut section = "";
+        for line in text.lines().map(str::trim) {
+            if let Some(header) = line.strip_prefix('[') {
+                section = header.trim_end_matches(']');
+            } else if let Some(key) = key_of(line) {
+                manifest.take(section, key, line);
+            }
+        }
+        manifest
+    }
+
+    fn take(&mut self, section: &str, key: &str, line: &str) {
+        match section {
+            "dependencies" => self.dependencies.push(key.to_owned()),
+            "dev-dependencies" => self.dev_dependencies.push(key.to_owned()),
+            "lints" => self.has_workspace_lints |= line.replace(' ', "") == "workspace=true",
+            _ => {}
+        }
+    }
+}
+
+/// `serde.workspace = true` and `serde = { … }` are both about `serde`.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
+    key.split('.').next().map(str::trim)
+}

@@ -1,0 +1,158 @@
+//! Who may use whom, and who owns which external dependency, with the reason for each.
+
+use super::Complaint;
+use super::manifest::Manifest;
+
+/// Crate → the crates of the house it may use. `testkit` is for tests and may be a dev-dependency of anyone.
+#[rustfmt::skip]
+const EDGES: [(&str, &[&str]); 19] = [
+    ("common", &[]),
+    ("contract", &["common"]),
+    ("kafka", &["common"]),
+    ("http", &["common"]),
+    ("store", &["common"]),
+    ("state", &["common"]),
+    ("kernels", &[]),
+    ("index", &["kernels"]),
+    ("model", &["common", "state", "kernels"]),
+    ("recommend", &["common", "state", "model", "index"]),
+    ("ingest", &["common", "contract", "kafka", "http"]),
+    ("features", &["common", "contract", "kafka", "http", "store", "state"]),
+    ("serve", &["common", "contract", "kafka", "http", "store", "state", "model", "recommend"]),
+    ("train", &["common", "contract", "kafka", "state", "model", "index", "recommend"]),
+    ("broker", &["common"]),
+    ("registry", &["common", "contract", "http"]),
+    ("cli", &["*"]),
+    ("testkit", &["*"]),
+    ("xtask", &[]),
+];
+
+/// An external dependency: who may use it (`*`: anyone), and why it is there.
+struct External(&'static str, &'static [&'static str], &'static str);
+
+/// Heavy ones have one owner. A new dependency, or a new user of an owned one, is an edit here, with its reason.
+#[rustfmt::skip]
+const EXTERNALS: &[External] = &[
+    External("anyhow", &["cli", "train"], "errors at a top level that only prints them"),
+    External("apache-avro", &["contract"], "decoding of Avro by writer and reader schema"),
+    External("arc-swap", &["serve"], "the immutable snapshot, swapped without a lock"),
+    External("axum", &["http"], "routing and extraction"),
+    External("bytes", &["*"], "record values and bodies shared without copies"),
+    External("candle-core", &["model"], "the trainer's tensors"),
+    External("candle-nn", &["model"], "the trainer's losses and optimisers"),
+    External("clap", &["cli"], "the command line"),
+    External("clap_complete", &["cli"], "completions for shells"),
+    External("crc32c", &["broker"], "checksums of record batches"),
+    External("flate2", &["train", "cli"], "events and items in .gz files"),
+    External("futures", &["contract", "http", "kafka", "serve", "store"], "streams and shared futures of client libraries"),
+    External("http-body-util", &["http", "cli"], "bodies with a limit; the command line's HTTP client"),
+    External("hyper", &["http", "cli"], "HTTP/1; the command line's HTTP client"),
+    External("hyper-util", &["http", "cli"], "the accept loop; the command line's HTTP client"),
+    External("indicatif", &["train", "cli"], "progress bars"),
+    External("kafka-protocol", &["broker"], "the wire format of Kafka"),
+    External("miette", &["cli"], "a configuration error shown where it stands"),
+    External("mimalloc", &["cli"], "the global allocator"),
+    External("parking_lot", &["*"], "locks without poisoning"),
+    External("prometheus-client", &["common"], "the closed list of metrics"),
+    External("quick_cache", &["serve"], "recent answers and states, 45 ns a hit"),
+    External("rand", &["model", "serve", "train", "cli", "testkit"], "seeded sampling, jitter, the crowd"),
+    External("rdkafka", &["kafka"], "the Kafka client"),
+    External("redis", &["store"], "the online store's client"),
+    External("safetensors", &["model"], "weights on disk"),
+    External("schema_registry_converter", &["contract"], "the registry's REST client"),
+    External("schemars", &["common"], "the configuration as JSON Schema, for editors"),
+    External("serde", &["*"], "what is read and written as JSON and TOML"),
+    External("serde_json", &["*"], "JSON"),
+    External("sha2", &["model"], "checksums of artifacts"),
+    External("socket2", &["http"], "SO_REUSEPORT listeners"),
+    External("tempfile", &["cli", "testkit"], "data directories of private runs"),
+    External("thiserror", &["*"], "one error enum per module boundary"),
+    External("tokio", &["*"], "the runtime"),
+    External("tokio-util", &["*"], "cancellation: the drain"),
+    External("toml", &["common", "contract", "cli"], "configuration and rules"),
+    External("tower", &["http"], "layers around the router"),
+    External("tracing", &["*"], "structured logs"),
+    External("tracing-subscriber", &["common"], "the process-wide log subscriber"),
+    External("utoipa", &["http"], "the OpenAPI document"),
+    External("utoipa-swagger-ui", &["http"], "the docs page, vendored: no outside requests"),
+    External("uuid", &["*"], "event and decision ids"),
+];
+
+/// What only tests use.
+#[rustfmt::skip]
+const FOR_TESTS: &[External] = &[
+    External("assert_cmd", &["cli"], "runs the binary"),
+    External("insta", &["*"], "snapshots of verdicts and messages"),
+    External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
+    External("rdkafka", &["broker"], "the real client against the embedded broker"),
+    External("tempfile", &["*"], "directories that end with the test"),
+    External("wiremock", &["contract"], "a registry that misbehaves"),
+];
+
+pub(crate) fn check(manifest: &Manifest, found: &mut Vec<Complaint>) {
+    let place = format!("{}/Cargo.toml", directory(&manifest.name));
+    let mut complain = |what: String| found.push(Complaint { place: place.clone(), what });
+    if !manifest.has_workspace_lints {
+        complain("`[lints] workspace = true` is missing".to_owned());
+    }
+    let Some((_, may_use)) = EDGES.iter().find(|(name, _)| *name == manifest.name) else {
+        complain("the crate is not in the table of xtask/src/tidy/table.rs".to_owned());
+        return;
+    };
+    for dependency in &manifest.dependencies {
+        let is_fine = match dependency.strip_prefix("upnext-") {
+            Some(used) => allows(may_use, used) && used != "testkit",
+            None => is_listed(EXTERNALS, dependency, &manifest.name),
+        };
+        if !is_fine {
+            complain(format!("may not use `{dependency}`: {}", rule(dependency)));
+        }
+    }
+    for dependency in &manifest.dev_dependencies {
+        let is_fine = match dependency.strip_prefix("upnext-") {
+            Some(used) => used == "testkit" || allows(may_use, used),
+            None => [EXTERNALS, FOR_TESTS]
+                .iter()
+                .any(|table| is_listed(table, dependency, &manifest.name)),
+        };
+        if !is_fine {
+            complain(format!("its tests may not use `{dependency}`: {}", rule(dependency)));
+        }
+    }
+}
+
+/// What the table says about a dependency that was refused.
+fn rule(dependency: &str) -> String {
+    match EXTERNALS.iter().find(|External(name, _, _)| *name == dependency) {
+        Some(External(_, users, why)) => format!("it is for {} ({why})", users.join(", ")),
+        None => "not in xtask/src/tidy/table.rs".to_owned(),
+    }
+}
+
+/// An entry that nobody uses is stale, and so is a user who does not use it.
+pub(crate) fn check_unused(manifests: &[Manifest], found: &mut Vec<Complaint>) {
+    for External(name, users, _) in EXTERNALS {
+        let uses = |manifest: &Manifest| manifest.dependencies.iter().any(|used| used == name);
+        let stale = |user: &&&str| {
+            !manifests
+                .iter()
+                .any(|manifest| (**user == "*" || manifest.name == **user) && uses(manifest))
+        };
+        for user in users.iter().filter(stale) {
+            let what = format!("`{name}` is listed for `{user}`, which does not use it");
+            found.push(Complaint { place: "xtask/src/tidy/table.rs".to_owned(), what });
+        }
+    }
+}
+
+fn allows(users: &[&str], name: &str) -> bool {
+    users.iter().any(|user| *user == "*" || *user == name)
+}
+
+fn is_listed(table: &[External], dependency: &str, user: &str) -> bool {
+    table.iter().any(|External(name, users, _)| *name == dependency && allows(users, user))
+}
+
+fn directory(name: &str) -> String {
+    if name == "xtask" { name.to_owned() } else { format!("crates/{name}") }
+}
