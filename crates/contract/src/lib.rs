@@ -1,1 +1,36 @@
 //! Avro contracts: decode, verdict, reasons, compatibility and lint.
+//!
+//! Reading order is the order of the modules. A record's way in: its frame (`framing`), the schema it was
+//! written with (`client`, `writer_schema`, `lint`), its values (`fields`, `records`), the rules (`rules`, `checks`)
+//! and the verdict (`verdict`, `judge`). The way out: `wire`, `encoder`, `decoder`. Beside them the JSON form of
+//! events (`json`) and the compatibility of schemas (`compat`).
+//!
+//! Invariants: trouble with the registry is never a verdict; no clock but the record's timestamp decides about an
+//! event; nothing is decoded with a schema that the lint has not seen.
+
+pub mod verdict;
+pub mod framing;
+pub mod schemas;
+pub mod lint;
+pub mod writer_schema;
+pub mod client;
+mod fields;
+mod wire;
+mod records;
+pub mod rules;
+pub mod checks;
+pub mod judge;
+pub mod encoder;
+pub mod decoder;
+pub mod json;
+
+pub use checks::{Checks, Limits};
+pub use client::{Lookup, RegistryClient, RegistryError};
+pub use decoder::{DecodeError, Decoder};
+pub use encoder::{EncodeError, Encoder};
+pub use framing::{FramingError, unframe};
+pub use judge::{Contract, Raw, Trouble};
+pub use records::artifact::ArtifactAnnounced;
+pub use schemas::subject_of;
+pub use verdict::{Reason, Rejection, Stage, Verdict};
+pub use writer_schema::{SchemaFlaw, WriterSchema};

@@ -1,0 +1,122 @@
+//! What is checked about an event once it can be read: whom it names, the rules, and its time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use upnext_common::config;
+use upnext_common::event::Event;
+use upnext_common::item::Item;
+
+use crate::rules::Rules;
+use crate::verdict::{Reason, Rejection, Verdict};
+
+mod time;
+
+/// The bounds of the contract that are configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest record value that is decoded at all.
+    pub value_bytes_max: usize,
+    /// How far an event may lie before its record's timestamp.
+    pub event_age_max_ms: i64,
+    /// How far an event may lie after its record's timestamp.
+    pub event_ahead_max_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::from(&config::Ingest::default())
+    }
+}
+
+impl From<&config::Ingest> for Limits {
+    fn from(ingest: &config::Ingest) -> Self {
+        Self {
+            value_bytes_max: ingest.value_bytes_max,
+            event_age_max_ms: ingest.event_age_max_ms,
+            event_ahead_max_ms: ingest.event_ahead_max_ms,
+        }
+    }
+}
+
+/// Everything about an event that needs no registry; all that the HTTP path judges by.
+#[derive(Debug)]
+pub struct Checks {
+    rules: &'static Rules,
+    limits: Limits,
+    warned: Vec<AtomicU64>,
+}
+
+impl Checks {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let rules = Rules::embedded();
+        let warned = rules.all().iter().map(|_| AtomicU64::new(0)).collect();
+        Self { rules, limits, warned }
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The verdict on a readable event whose record has, or would have, this timestamp.
+    #[must_use]
+    pub fn judge_event(&self, event: &Event, timestamp_ms: i64) -> Verdict {
+        match self.first_objection(event, timestamp_ms) {
+            Some(rejection) => Verdict::Reject(rejection),
+            None => Verdict::Accept(Box::new(event.clone())),
+        }
+    }
+
+    /// As [`Self::judge_event`], without a copy: the first thing that speaks against the event.
+    #[must_use]
+    pub fn first_objection(&self, event: &Event, timestamp_ms: i64) -> Option<Rejection> {
+        identity(event)
+            .or_else(|| self.rules.check_event(event, |place| self.note_warning(place)))
+            .or_else(|| time::check(event.event_time_ms, timestamp_ms, self.limits))
+    }
+
+    /// The first rule that a catalogue item breaks.
+    #[must_use]
+    pub fn check_item(&self, item: &Item) -> Option<Rejection> {
+        self.rules.check_item(item)
+    }
+
+    /// How often each rule of severity `warn` was broken, by rule id.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<(&str, u64)> {
+        let counts = self.warned.iter().map(|count| count.load(Ordering::Relaxed));
+        let named = self.rules.all().iter().zip(counts);
+        named
+            .filter(|(_, count)| *count > 0)
+            .map(|(rule, count)| (rule.id.as_str(), count))
+            .collect()
+    }
+
+    fn note_warning(&self, place: usize) {
+        self.warned[place].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An event that names nobody changes nobody's state.
+fn identity(event: &Event) -> Option<Rejection> {
+    if event.key().is_some() {
+        return None;
+    }
+    Some(Rejection::new(Reason::Missing, "/user_id", "neither user_id nor anonymous_id is given"))
+}
+
+/// The record's key must be the event's: by it the events of a user stay in order.
+pub(crate) fn check_key(event: &Event, key: Option<&[u8]>) -> Option<Rejection> {
+    let expected = event.key()?;
+    let detail = match key {
+        Some(key) if key == expected.as_bytes() => return None,
+        Some(_) => "the record's key is not the event's user_id, else anonymous_id",
+        None => "the record has no key; it must be the event's user_id, else anonymous_id",
+    };
+    let pointer = if event.user_id.is_some() { "/user_id" } else { "/anonymous_id" };
+    Some(Rejection::new(Reason::KeyMismatch, pointer, detail))
+}
+
+#[cfg(test)]
+mod tests;

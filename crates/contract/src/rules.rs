@@ -1,0 +1,266 @@
+//! The rules of `schemas/rules/*.toml`: ranges, one-of, formats and lengths on the fields of events and items.
+
+mod field;
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use upnext_common::event::{Event, EventType};
+use upnext_common::item::Item;
+
+use crate::verdict::{Reason, Rejection};
+
+pub(crate) use field::{Field, Seen};
+
+const FILES: [&str; 4] = [
+    include_str!("../../../schemas/rules/head.toml"),
+    include_str!("../../../schemas/rules/items.toml"),
+    include_str!("../../../schemas/rules/purchase.toml"),
+    include_str!("../../../schemas/rules/catalogue.toml"),
+];
+
+/// One rule on one field.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub id: String,
+    pub(crate) field: Field,
+    pub severity: Severity,
+    range: Option<Range>,
+    length: Option<Length>,
+    format: Option<Format>,
+    one_of: Option<Vec<String>>,
+    /// An example value of the field that passes, and one that fails.
+    pub passes: toml::Value,
+    pub fails: toml::Value,
+}
+
+/// What becomes of an event that breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It is a dead letter.
+    Reject,
+    /// It passes and is counted.
+    Warn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Range {
+    min: f64,
+    max: f64,
+}
+
+/// Bytes of a text, entries of a list or map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Length {
+    min: usize,
+    max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// A uuid in any of its text forms.
+    Uuid,
+    /// Three capital letters.
+    Currency,
+    /// No control characters.
+    Printable,
+    /// Lower-case letters, digits, `_`, `-`, `.` and `:`.
+    Word,
+}
+
+/// All rules, sorted by what they apply to.
+#[derive(Debug)]
+pub struct Rules {
+    all: Vec<Rule>,
+    /// For each event type the places of its rules in `all`.
+    by_type: [Vec<usize>; EventType::ALL.len()],
+    of_items: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    rule: Vec<Rule>,
+}
+
+impl Rules {
+    /// The rules that come with the schemas.
+    pub fn embedded() -> &'static Self {
+        static RULES: OnceLock<Rules> = OnceLock::new();
+        RULES.get_or_init(|| {
+            Self::parse(&FILES).expect("the embedded rules are parsed by the tests")
+        })
+    }
+
+    fn parse(files: &[&str]) -> Result<Self, toml::de::Error> {
+        let mut all = Vec::new();
+        for file in files {
+            all.extend(toml::from_str::<File>(file)?.rule);
+        }
+        let places = |applies: &dyn Fn(Field) -> bool| -> Vec<usize> {
+            (0..all.len()).filter(|place| applies(all[*place].field)).collect()
+        };
+        let by_type = EventType::ALL.map(|kind| places(&|field| field.is_of_event(kind)));
+        let of_items = places(&|field| field.is_of_item());
+        Ok(Self { all, by_type, of_items })
+    }
+
+    #[must_use]
+    pub fn all(&self) -> &[Rule] {
+        &self.all
+    }
+
+    /// The first rule of severity `reject` that the event breaks. Broken warnings go to `warn` by their place.
+    pub(crate) fn check_event(&self, event: &Event, warn: impl FnMut(usize)) -> Option<Rejection> {
+        let places = &self.by_type[usize::from(event.event_type().code())];
+        self.first_broken(places, |field| field.of_event(event), warn)
+    }
+
+    /// As [`Self::check_event`], for catalogue items.
+    pub(crate) fn check_item(&self, item: &Item) -> Option<Rejection> {
+        self.first_broken(&self.of_items, |field| field.of_item(item), |_| {})
+    }
+
+    fn first_broken<'a>(
+        &self,
+        places: &[usize],
+        see: impl Fn(Field) -> Option<Seen<'a>>,
+        mut warn: impl FnMut(usize),
+    ) -> Option<Rejection> {
+        for place in places {
+            let rule = &self.all[*place];
+            let Some(broken) = see(rule.field).and_then(|seen| rule.check(&seen)) else {
+                continue;
+            };
+            match rule.severity {
+                Severity::Warn => warn(*place),
+                Severity::Reject => return Some(broken.of(rule)),
+            }
+        }
+        None
+    }
+}
+
+/// What a rule found wrong.
+#[derive(Debug, PartialEq, Eq)]
+struct Broken {
+    reason: Reason,
+    /// Entry of the field, where the rule is about entries.
+    entry: Option<String>,
+    detail: String,
+}
+
+impl Broken {
+    fn of(self, rule: &Rule) -> Rejection {
+        let entry = self.entry.map(|entry| format!("/{entry}")).unwrap_or_default();
+        let pointer = format!("{}{entry}", rule.field.pointer());
+        Rejection::new(self.reason, pointer, format!("{} (rule {})", self.detail, rule.id))
+    }
+}
+
+impl Rule {
+    fn check(&self, seen: &Seen<'_>) -> Option<Broken> {
+        match seen {
+            Seen::Number(value) => self.check_number(*value),
+            Seen::Text(text) => self.check_text(text),
+            Seen::Count(entries) => self.check_length(*entries, "entries"),
+            Seen::Each(texts) => {
+                let names = texts.iter().enumerate();
+                self.check_entries(names.map(|(index, text)| (index, text.as_str())))
+            }
+            Seen::Keys(map) => self.check_entries(map.keys().map(|key| (key, key.as_str()))),
+            Seen::Values(map) => {
+                self.check_entries(map.iter().map(|(key, value)| (key, value.as_str())))
+            }
+        }
+    }
+
+    /// The first entry that is broken, by its name.
+    fn check_entries<'a, N: ToString>(
+        &self,
+        mut entries: impl Iterator<Item = (N, &'a str)>,
+    ) -> Option<Broken> {
+        entries.find_map(|(name, text)| {
+            let broken = self.check_text(text)?;
+            Some(Broken { entry: Some(crate::fields::escaped(&name.to_string())), ..broken })
+        })
+    }
+
+    fn check_number(&self, value: f64) -> Option<Broken> {
+        let range = self.range?;
+        if (range.min..=range.max).contains(&value) {
+            return None;
+        }
+        let detail = format!("{value} is not within {} and {}", range.min, range.max);
+        Some(Broken { reason: Reason::Range, entry: None, detail })
+    }
+
+    fn check_text(&self, text: &str) -> Option<Broken> {
+        self.check_length(text.len(), "bytes")
+            .or_else(|| self.check_format(text))
+            .or_else(|| self.check_one_of(text))
+    }
+
+    fn check_length(&self, found: usize, what: &str) -> Option<Broken> {
+        let length = self.length?;
+        if (length.min..=length.max).contains(&found) {
+            return None;
+        }
+        let detail = format!("has {found} {what}, allowed are {} to {}", length.min, length.max);
+        Some(Broken { reason: Reason::Length, entry: None, detail })
+    }
+
+    fn check_format(&self, text: &str) -> Option<Broken> {
+        let format = self.format?;
+        if format.admits(text) {
+            return None;
+        }
+        let detail = format!("`{}` is not {}", excerpt(text), format.name());
+        Some(Broken { reason: Reason::Format, entry: None, detail })
+    }
+
+    fn check_one_of(&self, text: &str) -> Option<Broken> {
+        let known = self.one_of.as_ref()?;
+        if known.iter().any(|word| word == text) {
+            return None;
+        }
+        let detail = format!("`{}` is not one of the {} known values", excerpt(text), known.len());
+        Some(Broken { reason: Reason::Enum, entry: None, detail })
+    }
+}
+
+impl Format {
+    fn admits(self, text: &str) -> bool {
+        match self {
+            Self::Uuid => uuid::Uuid::try_parse(text).is_ok(),
+            Self::Currency => text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()),
+            Self::Printable => !text.chars().any(char::is_control),
+            Self::Word => text.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.:".contains(&byte)
+            }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "a uuid",
+            Self::Currency => "three capital letters",
+            Self::Printable => "free of control characters",
+            Self::Word => "lower-case letters, digits and _-.:",
+        }
+    }
+}
+
+/// Enough of a text to recognise it, without control characters.
+fn excerpt(text: &str) -> String {
+    let short: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    if text.chars().nth(40).is_some() { format!("{short}…") } else { short }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! A schema that records were written with: linted and parsed once, then decoded with.
+
+use std::io::{Error as IoError, ErrorKind, Read};
+use std::sync::Once;
+
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::schema::Schema;
+use apache_avro::types::Value;
+use serde_json::Value as Json;
+use upnext_common::event::EventType;
+
+use crate::lint::{self, LintFlaw};
+use crate::schemas;
+use crate::verdict::{Reason, Rejection};
+
+/// Most bytes one string, array or map may ask for while decoding.
+const ALLOCATION_BYTES_MAX: usize = 1 << 20;
+
+/// Why nothing can be decoded with a schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaFlaw {
+    #[error("not an Avro schema: {detail}")]
+    NotAvro { detail: String },
+    #[error("schema refused: {0}")]
+    Lint(#[from] LintFlaw),
+}
+
+impl SchemaFlaw {
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotAvro { .. } => Reason::NotAvro,
+            Self::Lint(_) => Reason::SchemaLint,
+        }
+    }
+}
+
+/// A schema from the registry, safe to decode with.
+#[derive(Debug)]
+pub struct WriterSchema {
+    id: u32,
+    full_name: String,
+    event_type: Option<EventType>,
+    schema: Schema,
+}
+
+impl WriterSchema {
+    /// Lints and parses; `references` are the texts of the schemas it refers to, each before its users.
+    ///
+    /// # Errors
+    /// When it is not Avro, or dangerous.
+    pub fn parse(id: u32, text: &str, references: &[String]) -> Result<Self, SchemaFlaw> {
+        bound_allocations();
+        let bytes = text.len() + references.iter().map(String::len).sum::<usize>();
+        if bytes > lint::SCHEMA_BYTES_MAX {
+            return Err(LintFlaw::TooLarge { bytes }.into());
+        }
+        let environment =
+            references.iter().map(|text| json(text)).collect::<Result<Vec<_>, _>>()?;
+        lint::lint(&json(text)?, &environment)?;
+        let schema = parse_with(text, references)
+            .map_err(|error| SchemaFlaw::NotAvro { detail: error.to_string() })?;
+        let full_name = schema.name().map(ToString::to_string).unwrap_or_default();
+        Ok(Self { id, event_type: schemas::event_type_of(&full_name), full_name, schema })
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Full name of the record; empty when the schema is not a named type.
+    #[must_use]
+    pub fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
+    /// The event type this schema is a version of.
+    #[must_use]
+    pub fn event_type(&self) -> Option<EventType> {
+        self.event_type
+    }
+
+    /// The one value that `content` holds: every byte is consumed, none is missing.
+    ///
+    /// # Errors
+    /// As a rejection of stage decode.
+    pub fn decode(&self, content: &[u8]) -> Result<Value, Rejection> {
+        let mut source = Source { left: content, is_starved: false };
+        let value = GenericDatumReader::builder(&self.schema)
+            .build()
+            .and_then(|reader| reader.read_value(&mut source));
+        let at = content.len() - source.left.len();
+        match value {
+            Ok(_) if !source.left.is_empty() => Err(Rejection::new(
+                Reason::TrailingBytes,
+                "",
+                format!(
+                    "{} bytes left after the value, which ends at byte {at}",
+                    source.left.len()
+                ),
+            )),
+            Ok(value) => Ok(value),
+            Err(_) if source.is_starved => Err(Rejection::new(
+                Reason::AvroTruncated,
+                "",
+                format!("the value needs more than its {} bytes", content.len()),
+            )),
+            Err(error) => {
+                Err(Rejection::new(reason_of(&error), "", format!("at byte {at}: {error}")))
+            }
+        }
+        .map_err(|rejection| rejection.with_schema(self.id))
+    }
+}
+
+fn reason_of(error: &apache_avro::Error) -> Reason {
+    if matches!(error.details(), apache_avro::error::Details::MemoryAllocation { .. }) {
+        Reason::LimitExceeded
+    } else {
+        Reason::AvroMalformed
+    }
+}
+
+fn json(text: &str) -> Result<Json, SchemaFlaw> {
+    // A bare name such as `"string"` may also stand without its quotes.
+    serde_json::from_str(text).map_err(|error| SchemaFlaw::NotAvro { detail: error.to_string() })
+}
+
+fn parse_with(text: &str, references: &[String]) -> Result<Schema, apache_avro::Error> {
+    if references.is_empty() {
+        return Schema::parse_str(text);
+    }
+    let texts = references.iter().map(String::as_str).chain([text]);
+    let mut parsed = Schema::parse_list(texts)?;
+    let Some(mut schema) = parsed.pop() else {
+        return Schema::parse_str(text);
+    };
+    schema.denormalize(&parsed)?;
+    Ok(schema)
+}
+
+/// The decoder's limit is process-wide and set by whoever comes first; nothing decodes without a parsed schema.
+fn bound_allocations() {
+    static BOUND: Once = Once::new();
+    BOUND.call_once(|| {
+        let limit = apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX);
+        debug_assert_eq!(limit, ALLOCATION_BYTES_MAX, "someone decoded before");
+    });
+}
+
+/// Bytes that never end quietly: the decoder takes an unexpected end for a null, which it must not.
+struct Source<'a> {
+    left: &'a [u8],
+    is_starved: bool,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left.is_empty() && !buffer.is_empty() {
+            self.is_starved = true;
+            return Err(IoError::from(ErrorKind::InvalidData));
+        }
+        self.left.read(buffer)
+    }
+}
