@@ -1,0 +1,193 @@
+//! Topics themselves: create those we need, and ask what there is.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use tracing::{info, warn};
+use upnext_common::config;
+use upnext_common::topic::Topic;
+
+use crate::KafkaError;
+use crate::client::{self, Quiet};
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest record the topics take: the largest body serve takes, and room for headers.
+const RECORD_BYTES_MAX: usize = 8 << 20;
+
+/// Creates the topics that are missing. Those that exist are left as they are.
+///
+/// # Errors
+/// When no broker answers, or a topic can be neither found nor created.
+pub async fn ensure_topics(brokers: &str, kafka: &config::Kafka) -> Result<(), KafkaError> {
+    check(brokers, REQUEST_TIMEOUT).await?;
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .operation_timeout(Some(REQUEST_TIMEOUT));
+    for topic in Topic::ALL {
+        let wanted = Wanted::of(topic, kafka);
+        let results = admin
+            .create_topics([&wanted.as_new()], &options)
+            .await
+            .map_err(|cause| KafkaError::topic(&wanted.name, cause))?;
+        for result in results {
+            match result {
+                Ok(name) => info!(topic = name, partitions = wanted.partitions, "created topic"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                    note_difference(brokers, &wanted).await?;
+                }
+                Err((name, code)) => return Err(KafkaError::topic(&name, code)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many partitions a topic has.
+///
+/// # Errors
+/// When no broker answers or there is no such topic.
+pub async fn partition_count(brokers: &str, topic: &str) -> Result<i32, KafkaError> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    client::ask(move || {
+        let consumer = client::loner(&client::settings(&brokers))?;
+        partition_count_by(&consumer, &brokers, &topic)
+    })
+    .await
+}
+
+/// The offset after the last record of each partition, by partition number.
+///
+/// # Errors
+/// When no broker answers or there is no such topic.
+pub async fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>, KafkaError> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    client::ask(move || {
+        let consumer = client::loner(&client::settings(&brokers))?;
+        let count = partition_count_by(&consumer, &brokers, &topic)?;
+        let end_of = |partition| {
+            consumer
+                .fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)
+                .map(|(_, end)| end)
+                .map_err(|cause| KafkaError::topic(&topic, cause))
+        };
+        (0..count).map(end_of).collect()
+    })
+    .await
+}
+
+/// Whether a broker answers within `timeout`.
+///
+/// # Errors
+/// [`KafkaError::Unreachable`], naming the brokers and why.
+pub async fn check(brokers: &str, timeout: Duration) -> Result<(), KafkaError> {
+    let brokers = brokers.to_owned();
+    client::ask(move || {
+        let consumer = client::loner(&client::settings(&brokers))?;
+        match consumer.fetch_metadata(None, timeout) {
+            Ok(_) => Ok(()),
+            Err(cause) => Err(KafkaError::Unreachable { brokers, cause: cause.to_string() }),
+        }
+    })
+    .await
+}
+
+pub(crate) fn partition_count_by(
+    consumer: &impl Consumer<Quiet>,
+    brokers: &str,
+    topic: &str,
+) -> Result<i32, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|cause| {
+        KafkaError::Unreachable { brokers: brokers.to_owned(), cause: cause.to_string() }
+    })?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    match found.map(|found| found.partitions().len()) {
+        None | Some(0) => Err(KafkaError::topic(topic, "does not exist")),
+        Some(count) => i32::try_from(count).map_err(|cause| KafkaError::topic(topic, cause)),
+    }
+}
+
+/// A topic as it should be.
+struct Wanted {
+    name: String,
+    partitions: i32,
+    replication: i32,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Wanted {
+    fn of(topic: Topic, kafka: &config::Kafka) -> Self {
+        let partitions = match topic {
+            Topic::Events | Topic::Valid | Topic::DeadLetters => kafka.partitions,
+            Topic::Signals => kafka.signals_partitions,
+            Topic::Items | Topic::Decisions | Topic::Models => 1,
+        };
+        let mut settings = vec![("max.message.bytes", RECORD_BYTES_MAX.to_string())];
+        if topic.is_compacted() {
+            settings.push(("cleanup.policy", "compact".to_owned()));
+        } else {
+            let age_ms = kafka.events_retention_ms.unwrap_or(-1);
+            settings.push(("cleanup.policy", "delete".to_owned()));
+            settings.push(("retention.bytes", kafka.events_retention_bytes.to_string()));
+            settings.push(("retention.ms", age_ms.to_string()));
+        }
+        let name = topic.name(&kafka.topic_prefix);
+        Self { name, partitions, replication: kafka.replication, settings }
+    }
+
+    fn as_new(&self) -> NewTopic<'_> {
+        let replication = TopicReplication::Fixed(self.replication);
+        let topic = NewTopic::new(&self.name, self.partitions, replication);
+        self.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+    }
+}
+
+async fn note_difference(brokers: &str, wanted: &Wanted) -> Result<(), KafkaError> {
+    let found = partition_count(brokers, &wanted.name).await?;
+    if found != wanted.partitions {
+        warn!(topic = wanted.name, found, configured = wanted.partitions, "partitions differ");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(topic: Topic, partitions: i32, expected: &[(&str, &str)]) {
+        let kafka = config::Kafka {
+            partitions: 12,
+            signals_partitions: 6,
+            events_retention_bytes: 1_000,
+            ..config::Kafka::default()
+        };
+        let wanted = Wanted::of(topic, &kafka);
+        assert_eq!(wanted.partitions, partitions, "{topic:?}");
+        let found =
+            wanted.settings.iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>();
+        assert_eq!(found, expected, "{topic:?}");
+    }
+
+    #[test]
+    fn topics_are_made_as_the_surface_says() {
+        let bytes = ("max.message.bytes", "8388608");
+        let delete = [
+            bytes,
+            ("cleanup.policy", "delete"),
+            ("retention.bytes", "1000"),
+            ("retention.ms", "-1"),
+        ];
+        for topic in [Topic::Events, Topic::Valid, Topic::DeadLetters] {
+            check(topic, 12, &delete);
+        }
+        check(Topic::Signals, 6, &delete);
+        check(Topic::Decisions, 1, &delete);
+        for topic in [Topic::Items, Topic::Models] {
+            check(topic, 1, &[bytes, ("cleanup.policy", "compact")]);
+        }
+    }
+}

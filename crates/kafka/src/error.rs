@@ -1,0 +1,111 @@
+//! What can go wrong with topics, and whether trying again can help.
+
+use rdkafka::error::{KafkaError as Cause, RDKafkaErrorCode as Code};
+use thiserror::Error;
+use upnext_common::fault::Fault;
+
+/// Why something with a topic failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum KafkaError {
+    #[error("no kafka broker answers at {brokers}: {cause}")]
+    Unreachable { brokers: String, cause: String },
+    #[error("kafka client cannot start: {cause}")]
+    Client { cause: String },
+    #[error("topic {topic}: {cause}")]
+    Topic { topic: String, cause: String },
+    /// Too many records wait for delivery: wait for room and send again.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// This record can never be written: too large, or no such topic or partition.
+    #[error("record refused: {cause}")]
+    Refused { cause: String },
+    /// The record may or may not have been written; what was sent after it may have been.
+    #[error("record not delivered: {cause}")]
+    NotDelivered { cause: String },
+    /// This client cannot go on; a new one may.
+    #[error("kafka client is beyond repair: {cause}")]
+    Fatal { cause: String },
+    #[error("{left} records still undelivered")]
+    FlushTimeout { left: usize },
+}
+
+impl KafkaError {
+    /// Whose fault it is and whether the same call can succeed later.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Topic { .. }
+            | Self::QueueFull
+            | Self::NotDelivered { .. }
+            | Self::FlushTimeout { .. } => Fault::UPSTREAM,
+            Self::Refused { .. } => Fault::CALLER,
+            Self::Client { .. } | Self::Fatal { .. } => Fault::INTERNAL,
+        }
+    }
+
+    pub(crate) fn client(cause: impl std::fmt::Display) -> Self {
+        Self::Client { cause: cause.to_string() }
+    }
+
+    pub(crate) fn topic(topic: &str, cause: impl std::fmt::Display) -> Self {
+        Self::Topic { topic: topic.to_owned(), cause: cause.to_string() }
+    }
+
+    /// Why a record could not be queued.
+    pub(crate) fn of_send(cause: &Cause) -> Self {
+        match cause.rdkafka_error_code() {
+            Some(Code::QueueFull) => Self::QueueFull,
+            Some(Code::Fatal) => Self::Fatal { cause: cause.to_string() },
+            Some(_) | None => Self::Refused { cause: cause.to_string() },
+        }
+    }
+
+    /// Why a queued record was not delivered.
+    pub(crate) fn of_delivery(cause: &Cause) -> Self {
+        let text = cause.to_string();
+        match cause.rdkafka_error_code() {
+            Some(
+                Code::MessageSizeTooLarge
+                | Code::InvalidRecord
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed,
+            ) => Self::Refused { cause: text },
+            Some(Code::Fatal) => Self::Fatal { cause: text },
+            Some(_) | None => Self::NotDelivered { cause: text },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upnext_common::fault::Domain;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(code: Code, at_send: Domain, at_delivery: Domain) {
+        let cause = Cause::MessageProduction(code);
+        assert_eq!(KafkaError::of_send(&cause).fault().domain, at_send, "{code}");
+        assert_eq!(KafkaError::of_delivery(&cause).fault().domain, at_delivery, "{code}");
+    }
+
+    #[test]
+    fn an_error_says_whose_fault_it_is() {
+        check(Code::QueueFull, Domain::Upstream, Domain::Upstream);
+        check(Code::MessageSizeTooLarge, Domain::Caller, Domain::Caller);
+        check(Code::Fatal, Domain::Internal, Domain::Internal);
+        check(Code::BrokerTransportFailure, Domain::Caller, Domain::Upstream);
+    }
+
+    #[test]
+    fn only_trouble_of_the_broker_is_worth_a_retry() {
+        let refused = KafkaError::Refused { cause: "too large".to_owned() };
+        let unreachable =
+            KafkaError::Unreachable { brokers: "a:1".to_owned(), cause: "refused".to_owned() };
+        assert!(!refused.fault().may_retry());
+        assert!(unreachable.fault().may_retry());
+        assert_eq!(unreachable.to_string(), "no kafka broker answers at a:1: refused");
+    }
+}

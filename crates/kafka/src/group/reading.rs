@@ -1,0 +1,411 @@
+//! The reader's thread: polls, hands records to their partition's queue, pauses what is full, carries out wishes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError as Cause;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{debug, info, warn};
+use upnext_common::clock::Clock;
+use upnext_common::drain::Drain;
+
+use super::rebalance::{Change, Rebalances};
+use super::wishes::{Waiting, Wish, Wishes};
+use super::{Assignment, Claim, GroupSettings, Start, StartOffsets};
+use crate::{KafkaError, Record, client};
+
+/// Longest wait for a record, and so for a wish or a drain to be noticed.
+const POLL_IDLE: Duration = Duration::from_millis(20);
+/// The same while a partition is paused and its queue may have room again.
+const POLL_PAUSED: Duration = Duration::from_millis(2);
+/// Records handed out between two looks at wishes and queues.
+const RECORDS_PER_ROUND: usize = 256;
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+const START_RETRY_MIN: Duration = Duration::from_millis(50);
+const START_RETRY_MAX: Duration = Duration::from_secs(2);
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the thread's results go, and whence its orders come.
+pub(super) struct Outlet {
+    pub(super) assignments: mpsc::Sender<Assignment>,
+    pub(super) wishes: Arc<Wishes>,
+    pub(super) offsets: Arc<dyn StartOffsets>,
+}
+
+pub(super) struct Reading {
+    consumer: BaseConsumer<Rebalances>,
+    settings: GroupSettings,
+    topic: Arc<str>,
+    outlet: Outlet,
+    drain: Drain,
+    clock: Clock,
+    /// Partitions that are ours and whose start is not known yet.
+    waiting: BTreeMap<i32, WaitingStart>,
+    /// Partitions being read.
+    seats: BTreeMap<i32, Seat>,
+    epoch: u64,
+    commits: BTreeMap<i32, i64>,
+    committed_at: Instant,
+    in_trouble: bool,
+}
+
+struct WaitingStart {
+    /// Where a reposition said to start; otherwise [`StartOffsets`] is asked.
+    offset: Option<i64>,
+    retry_at: Instant,
+    wait: Duration,
+}
+
+/// One assignment as the thread sees it.
+struct Seat {
+    epoch: u64,
+    records: mpsc::Sender<Record>,
+    /// Read, and found no room. Not empty: the partition is paused.
+    overflow: VecDeque<Record>,
+    revoked: Drain,
+}
+
+impl Reading {
+    pub(super) fn new(
+        brokers: &str,
+        settings: GroupSettings,
+        outlet: Outlet,
+        drain: Drain,
+    ) -> Result<Self, KafkaError> {
+        let mut config = client::consumer_settings(brokers, &settings.group);
+        config
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", settings.session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", (settings.session_timeout_ms / 5).to_string())
+            .set("max.poll.interval.ms", "60000");
+        if let Some(id) = &settings.instance_id {
+            config.set("group.instance.id", id);
+        }
+        let consumer: BaseConsumer<Rebalances> =
+            config.create_with_context(Rebalances::default()).map_err(KafkaError::client)?;
+        consumer
+            .subscribe(&[&settings.topic])
+            .map_err(|cause| KafkaError::topic(&settings.topic, cause))?;
+        let clock = Clock::system();
+        Ok(Self {
+            consumer,
+            topic: Arc::from(settings.topic.as_str()),
+            settings,
+            outlet,
+            drain,
+            committed_at: clock.instant(),
+            clock,
+            waiting: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            epoch: 0,
+            commits: BTreeMap::new(),
+            in_trouble: false,
+        })
+    }
+
+    /// Runs until the reader is closed. While draining nothing is read, but commits still go out.
+    pub(super) fn run(mut self) -> Result<(), KafkaError> {
+        let mut outcome = Ok(());
+        while outcome.is_ok() && !self.is_over() {
+            if self.drain.has_started() {
+                self.stop_all();
+            }
+            outcome = self.poll_round();
+            self.take_changes();
+            self.carry_out_wishes();
+            self.start_waiting();
+            self.refill();
+            self.commit_due();
+        }
+        self.carry_out_wishes();
+        self.stop_all();
+        self.commit(CommitMode::Sync);
+        outcome
+    }
+
+    /// Whether the reader was closed or dropped.
+    fn is_over(&self) -> bool {
+        self.outlet.wishes.has_ended() || self.outlet.assignments.is_closed()
+    }
+
+    fn poll_round(&mut self) -> Result<(), KafkaError> {
+        let is_full = self.seats.values().any(|seat| !seat.overflow.is_empty());
+        let mut wait = if is_full { POLL_PAUSED } else { POLL_IDLE };
+        for _ in 0..RECORDS_PER_ROUND {
+            let record = match self.consumer.poll(wait) {
+                None => return Ok(()),
+                Some(Ok(message)) => Record::copy(&self.topic, &message),
+                Some(Err(Cause::MessageConsumptionFatal(code))) => {
+                    return Err(KafkaError::Fatal { cause: code.to_string() });
+                }
+                Some(Err(error)) => {
+                    self.note_trouble(&error);
+                    return Ok(());
+                }
+            };
+            self.note_recovery();
+            self.hand_out(record);
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, record: Record) {
+        let partition = record.partition;
+        let Some(seat) = self.seats.get_mut(&partition) else { return };
+        if !seat.overflow.is_empty() {
+            seat.overflow.push_back(record);
+            return;
+        }
+        match seat.records.try_send(record) {
+            Ok(()) => {}
+            Err(TrySendError::Full(record)) => {
+                seat.overflow.push_back(record);
+                self.pause(partition);
+            }
+            // Its owner has left; it keeps the partition until it is revoked or repositioned.
+            Err(TrySendError::Closed(_)) => self.pause(partition),
+        }
+    }
+
+    fn pause(&self, partition: i32) {
+        if let Err(error) = self.consumer.pause(&self.one(partition)) {
+            warn!(partition, %error, "pause failed");
+        }
+    }
+
+    /// Gives paused partitions what overflowed, and resumes those whose queue is half empty again.
+    fn refill(&mut self) {
+        let mut resumed = TopicPartitionList::new();
+        for (partition, seat) in &mut self.seats {
+            if seat.overflow.is_empty() || seat.records.capacity() < self.settings.queue_max / 2 {
+                continue;
+            }
+            while let Some(record) = seat.overflow.pop_front() {
+                if let Err(TrySendError::Full(record)) = seat.records.try_send(record) {
+                    seat.overflow.push_front(record);
+                    break;
+                }
+            }
+            if seat.overflow.is_empty() && !seat.records.is_closed() {
+                resumed.add_partition(&self.topic, *partition);
+            }
+        }
+        if resumed.count() > 0
+            && let Err(error) = self.consumer.resume(&resumed)
+        {
+            warn!(%error, "resume failed");
+        }
+    }
+
+    fn take_changes(&mut self) {
+        for change in self.consumer.context().take() {
+            match change {
+                Change::Gained(partitions) => {
+                    info!(group = self.settings.group, topic = %self.topic, ?partitions, "assigned");
+                    for partition in partitions {
+                        self.wait_for_start(partition, None);
+                    }
+                }
+                Change::Lost(partitions) => {
+                    info!(group = self.settings.group, topic = %self.topic, ?partitions, "revoked");
+                    for partition in partitions {
+                        self.waiting.remove(&partition);
+                        self.commits.remove(&partition);
+                        self.leave_seat(partition);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait_for_start(&mut self, partition: i32, offset: Option<i64>) {
+        let retry_at = self.clock.instant();
+        self.waiting.insert(partition, WaitingStart { offset, retry_at, wait: START_RETRY_MIN });
+    }
+
+    fn leave_seat(&mut self, partition: i32) {
+        if let Some(seat) = self.seats.remove(&partition) {
+            seat.revoked.start();
+        }
+    }
+
+    fn carry_out_wishes(&mut self) {
+        let Some(Waiting { commits, repositions }) = self.outlet.wishes.take() else { return };
+        for (partition, wish) in commits {
+            if self.is_present(partition, wish) {
+                self.commits.insert(partition, wish.offset);
+            }
+        }
+        for (partition, wish) in repositions {
+            if self.is_present(partition, wish) {
+                self.stop(partition);
+                self.wait_for_start(partition, Some(wish.offset));
+            }
+        }
+    }
+
+    /// Whether the assignment that a wish is said for still stands.
+    fn is_present(&self, partition: i32, wish: Wish) -> bool {
+        let seat = self.seats.get(&partition);
+        seat.is_some_and(|seat| wish.epoch.is_none_or(|epoch| epoch == seat.epoch))
+    }
+
+    /// Ends an assignment of a partition that stays ours. The pause comes first because it makes librdkafka forget
+    /// what it has fetched already.
+    fn stop(&mut self, partition: i32) {
+        self.pause(partition);
+        if let Err(error) = self.consumer.incremental_unassign(&self.one(partition)) {
+            warn!(partition, %error, "unassign failed");
+        }
+        self.consumer.context().note_stopped(partition);
+        self.leave_seat(partition);
+    }
+
+    fn stop_all(&mut self) {
+        self.waiting.clear();
+        for (partition, seat) in &mut self.seats {
+            if !seat.revoked.has_started() {
+                seat.revoked.start();
+                // Ends the owner's queue; the seat stays, so that commits are still taken.
+                seat.records = mpsc::channel(1).0;
+                seat.overflow.clear();
+                if let Err(error) = self.consumer.pause(&one(&self.topic, *partition)) {
+                    debug!(partition, %error, "pause failed");
+                }
+            }
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        let now = self.clock.instant();
+        let due = self
+            .waiting
+            .iter()
+            .filter(|(_, start)| start.retry_at <= now)
+            .map(|(partition, start)| (*partition, start.offset))
+            .collect::<Vec<_>>();
+        for (partition, offset) in due {
+            match self.start(partition, offset) {
+                Ok(()) => {
+                    self.waiting.remove(&partition);
+                }
+                Err(error) => self.retry_start(partition, &error),
+            }
+        }
+    }
+
+    fn retry_start(&mut self, partition: i32, error: &str) {
+        let now = self.clock.instant();
+        if let Some(start) = self.waiting.get_mut(&partition) {
+            if start.wait == START_RETRY_MIN {
+                warn!(partition, topic = %self.topic, error, "cannot start reading, will retry");
+            }
+            start.retry_at = now + start.wait;
+            start.wait = (start.wait * 2).min(START_RETRY_MAX);
+        }
+    }
+
+    /// Finds out where a partition starts, starts it there and hands it out.
+    fn start(&mut self, partition: i32, offset: Option<i64>) -> Result<(), String> {
+        let slot = self.outlet.assignments.try_reserve().map_err(|error| error.to_string())?;
+        let start_offset = match offset {
+            Some(offset) => offset,
+            None => self.ask_start(partition)?,
+        };
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(start_offset))
+            .and_then(|()| self.consumer.incremental_assign(&list))
+            .map_err(|error| error.to_string())?;
+        self.consumer.context().note_started(partition);
+        self.epoch += 1;
+        let (sender, records) = mpsc::channel(self.settings.queue_max.max(1));
+        let revoked = Drain::new();
+        let claim = Claim { partition, epoch: self.epoch, wishes: Arc::clone(&self.outlet.wishes) };
+        let seat = Seat {
+            epoch: self.epoch,
+            records: sender,
+            overflow: VecDeque::new(),
+            revoked: revoked.clone(),
+        };
+        slot.send(Assignment { partition, start_offset, records, revoked, claim });
+        self.seats.insert(partition, seat);
+        Ok(())
+    }
+
+    fn ask_start(&self, partition: i32) -> Result<i64, String> {
+        let committed = self.committed(partition)?;
+        match (self.outlet.offsets.start(partition, committed)?, committed) {
+            (Start::Offset(offset), _) | (Start::Committed, Some(offset)) => Ok(offset),
+            (Start::Beginning, _) | (Start::Committed, None) => self
+                .consumer
+                .fetch_watermarks(&self.topic, partition, QUESTION_TIMEOUT)
+                .map(|(first, _)| first)
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    fn committed(&self, partition: i32) -> Result<Option<i64>, String> {
+        let found = self
+            .consumer
+            .committed_offsets(self.one(partition), QUESTION_TIMEOUT)
+            .map_err(|error| error.to_string())?;
+        Ok(found.elements().first().and_then(|element| match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            Offset::Beginning
+            | Offset::End
+            | Offset::Stored
+            | Offset::Invalid
+            | Offset::OffsetTail(_) => None,
+        }))
+    }
+
+    fn commit_due(&mut self) {
+        let now = self.clock.instant();
+        if !self.commits.is_empty() && now.duration_since(self.committed_at) >= COMMIT_INTERVAL {
+            self.committed_at = now;
+            self.commit(CommitMode::Async);
+        }
+    }
+
+    fn commit(&mut self, mode: CommitMode) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in std::mem::take(&mut self.commits) {
+            let added = list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+            debug_assert!(added.is_ok(), "an offset is never negative");
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, mode)
+        {
+            warn!(topic = %self.topic, %error, "commit failed");
+        }
+    }
+
+    fn note_trouble(&mut self, error: &Cause) {
+        if !self.in_trouble {
+            self.in_trouble = true;
+            warn!(topic = %self.topic, %error, "cannot read, will retry");
+        }
+    }
+
+    fn note_recovery(&mut self) {
+        if self.in_trouble {
+            self.in_trouble = false;
+            info!(topic = %self.topic, "reading again");
+        }
+    }
+
+    fn one(&self, partition: i32) -> TopicPartitionList {
+        one(&self.topic, partition)
+    }
+}
+
+fn one(topic: &str, partition: i32) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    list
+}
