@@ -271,3 +271,6 @@ fn not_a_type(place: Place<'_>, found: &Value) -> LintFlaw {
     found.truncate(found.floor_char_boundary(80));
     LintFlaw::NotAType { place: place.path.to_owned(), found }
 }
+
+#[cfg(test)]
+mod tests;

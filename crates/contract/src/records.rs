@@ -6,4 +6,4 @@ pub(crate) mod decision;
 pub(crate) mod artifact;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -164,3 +164,6 @@ impl Read for Source<'_> {
         self.left.read(buffer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,112 @@
-//! Tests.
+//! Each rule on its own two examples.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Value, json};
+use upnext_common::event::EventType;
+
+use super::*;
+use crate::json::{Defaults, read_event, read_item, write_event};
+use crate::records::tests::sample;
+
+/// An example as JSON; `{repeat, times}` and `{entries}` stand for long texts and large maps.
+fn example(value: &toml::Value) -> Value {
+    if let Some(table) = value.as_table() {
+        if let (Some(text), Some(times)) = (table.get("repeat"), table.get("times")) {
+            let times = usize::try_from(times.as_integer().unwrap()).unwrap();
+            return text.as_str().unwrap().repeat(times).into();
+        }
+        if let Some(entries) = table.get("entries") {
+            let entries = entries.as_integer().unwrap();
+            return (0..entries).map(|index| (format!("k{index}"), json!("v"))).collect();
+        }
+    }
+    serde_json::to_value(value).unwrap()
+}
+
+/// Puts an example where the rule looks.
+fn place(rule: &Rule, object: &mut Value, example: Value) {
+    let name = rule.field.pointer().trim_start_matches('/');
+    object[name] = match rule.field {
+        Field::PropsKeys | Field::AttributesKeys => json!({example.as_str().unwrap(): "v"}),
+        Field::PropsValues | Field::AttributesValues => json!({"k": example}),
+        Field::ItemIdsEach => json!([example]),
+        _ => example,
+    };
+}
+
+/// The rules broken by an event or item that has the example: rejecting and warning ones.
+fn broken(rules: &Rules, rule: &Rule, value: &toml::Value) -> Vec<String> {
+    let mut found = Vec::new();
+    if rule.field.is_of_item() {
+        let mut object = json!({"item_id": "sku-1"});
+        place(rule, &mut object, example(value));
+        found.extend(rules.check_item(&read_item(&object).unwrap()));
+        return found.into_iter().map(|rejection| rejection.detail).collect();
+    }
+    let kind = EventType::ALL.into_iter().find(|kind| rule.field.is_of_event(*kind)).unwrap();
+    let mut object = write_event(&sample(kind));
+    place(rule, &mut object, example(value));
+    let event = read_event(&object, Defaults { now_ms: 0 }).unwrap();
+    let mut warned = Vec::new();
+    found.extend(rules.check_event(&event, |place| warned.push(place)));
+    let warned = warned.into_iter().map(|place| format!("(rule {})", rules.all[place].id));
+    found.into_iter().map(|rejection| rejection.detail).chain(warned).collect()
+}
+
+#[test]
+fn every_rule_passes_and_fails_on_its_examples() {
+    let rules = Rules::embedded();
+    for rule in rules.all() {
+        assert_eq!(broken(rules, rule, &rule.passes), Vec::<String>::new(), "{}", rule.id);
+        let found = broken(rules, rule, &rule.fails);
+        let name = format!("(rule {})", rule.id);
+        assert!(found.iter().any(|detail| detail.ends_with(&name)), "{}: {found:?}", rule.id);
+    }
+}
+
+#[test]
+fn every_rule_has_its_own_id_and_exactly_one_check() {
+    let mut ids = HashSet::new();
+    for rule in Rules::embedded().all() {
+        assert!(ids.insert(&rule.id), "{} stands twice", rule.id);
+        let checks = [
+            rule.range.is_some(),
+            rule.length.is_some(),
+            rule.format.is_some(),
+            rule.one_of.is_some(),
+        ];
+        assert_eq!(checks.iter().filter(|is_set| **is_set).count(), 1, "{}", rule.id);
+    }
+}
+
+#[test]
+fn valid_events_of_all_types_break_nothing() {
+    for kind in EventType::ALL {
+        let rejection = Rules::embedded().check_event(&sample(kind), |place| panic!("{place}"));
+        assert_eq!(rejection, None);
+    }
+}
+
+#[test]
+fn a_rejection_points_at_the_entry_and_names_the_rule() {
+    let props = BTreeMap::from([("a/b".to_owned(), "v".repeat(1_025))]);
+    let event = Event { props, ..sample(EventType::ItemViewed) };
+    let rejection = Rules::embedded().check_event(&event, |_| {}).unwrap();
+    assert_eq!(rejection.pointer, "/props/a~1b");
+    insta::assert_snapshot!(rejection, @"length at `/props/a~1b`: has 1025 bytes, allowed are 0 to 1024 (rule props.values.length)");
+}
+
+#[test]
+fn a_misspelt_rule_is_not_taken() {
+    let file = r#"
+        [[rule]]
+        id = "x"
+        field = "item_id"
+        severity = "reject"
+        lenght = { min = 1, max = 2 }
+        passes = "a"
+        fails = ""
+    "#;
+    assert!(Rules::parse(&[file]).unwrap_err().to_string().contains("lenght"));
+}
