@@ -7,6 +7,8 @@ mod output;
 mod failure;
 mod settings;
 mod stop;
+mod crowd;
+mod redis_child;
 
 use std::process::ExitCode;
 
