@@ -1,0 +1,36 @@
+# What the other scripts share: saying what is done, and installing what a bare machine lacks.
+
+say() { printf '== %s\n' "$*" >&2; }
+
+# need PROGRAM=PACKAGE ...: installs the Debian packages of the programs that are not on PATH.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null 2>&1 || missing+=("${pair#*=}")
+  done
+  [ "${#missing[@]}" = 0 ] && return
+  if ! command -v apt-get >/dev/null 2>&1; then
+    say "missing: ${missing[*]}. Install them with your package manager, then run this again."
+    exit 69
+  fi
+  local root=()
+  [ "$(id -u)" = 0 ] || root=(sudo)
+  say "installing ${missing[*]} (apt-get)"
+  "${root[@]}" apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# What every build and every test needs beside Rust: a C and C++ compiler for librdkafka, and Redis.
+need_basics() {
+  if ! command -v cargo >/dev/null 2>&1; then
+    [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  fi
+  if ! command -v cargo >/dev/null 2>&1; then
+    say "Rust is missing: install it from https://rustup.rs, then run this again."
+    exit 69
+  fi
+  need cc=gcc c++=g++ make=make redis-server=redis-server
+}
+
+# Where cargo puts what it builds.
+target_dir() { printf '%s\n' "${CARGO_TARGET_DIR:-target}"; }
