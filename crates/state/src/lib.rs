@@ -15,6 +15,8 @@ pub mod signal;
 pub mod pair;
 pub mod item;
 pub mod replay;
+#[cfg(test)]
+mod sample;
 
 pub use header::Position;
 pub use item::{ItemMoment, ItemPosition, ItemState};

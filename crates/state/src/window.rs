@@ -24,7 +24,7 @@ pub const WINDOWS: [Window; 3] = [
 pub type Counts = [u32; EventType::ALL.len()];
 
 /// How far before the newest event a reader's clock may stand and still see whole windows.
-pub const SKEW_MS: i64 = 30_000;
+pub const SKEW_MS: i64 = 20_000;
 
 /// A pane counts no further: it bounds the size of a state that a machine gone wild writes to.
 pub const PANE_COUNT_MAX: u16 = 16_383;

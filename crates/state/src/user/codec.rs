@@ -123,9 +123,11 @@ fn write_top(writer: &mut Writer, top: &Top, items: &Table, newest_ms: i64) {
     writer.count(top.0.len());
     for kept in &top.0 {
         writer.count(items.index_of(kept.item.0));
-        writer.word32(kept.weight.to_bits());
         writer.varint(u64::from(kept.repeats));
-        writer.varint(u64::from(kept.sessions));
+        if kept.repeats > 1 {
+            writer.word32(kept.weight.to_bits());
+            writer.varint(u64::from(kept.sessions));
+        }
         writer.signed(newest_ms.wrapping_sub(kept.last_ms));
         writer.word32(kept.session);
     }
@@ -136,17 +138,23 @@ fn read_top(scanner: &mut Scanner<'_>, items: &Table, newest_ms: i64) -> Result<
     let mut top = Vec::with_capacity(length);
     for _ in 0..length {
         let item = ItemHash(items.read_entry(scanner)?);
-        let weight = f32::from_bits(scanner.word32()?);
-        if !weight.is_finite() || weight < 0.0 {
-            return Err(DecodeError::Range("weight"));
-        }
         let repeats = read_u32(scanner)?;
-        let sessions = read_u32(scanner)?;
+        let (weight, sessions) = if repeats > 1 { read_strength(scanner)? } else { (1.0, 1) };
         let last_ms = newest_ms.wrapping_sub(scanner.signed()?);
         let session = scanner.word32()?;
         top.push(Kept { item, weight, repeats, sessions, last_ms, session });
     }
     Ok(Top(top))
+}
+
+/// Weight and sessions of an item that came more than once; of one visit both are 1.
+fn read_strength(scanner: &mut Scanner<'_>) -> Result<(f32, u32), DecodeError> {
+    let weight = f32::from_bits(scanner.word32()?);
+    if weight.is_finite() && weight >= 0.0 {
+        Ok((weight, read_u32(scanner)?))
+    } else {
+        Err(DecodeError::Range("weight"))
+    }
 }
 
 fn read_u32(scanner: &mut Scanner<'_>) -> Result<u32, DecodeError> {
