@@ -23,6 +23,7 @@ pub mod judge;
 pub mod encoder;
 pub mod decoder;
 pub mod json;
+pub mod compat;
 
 pub use checks::{Checks, Limits};
 pub use client::{Lookup, RegistryClient, RegistryError};
