@@ -74,7 +74,7 @@ impl Eligible {
 }
 
 /// Everything the user's state remembers an interaction with, and the seeds.
-fn seen(live: &LiveItems, user: Option<&UserState>, context: &Context) -> HashSet<u32> {
+pub(crate) fn seen(live: &LiveItems, user: Option<&UserState>, context: &Context) -> HashSet<u32> {
     let recent = user.map(UserState::recent).unwrap_or_default();
     let recent = recent.iter().filter_map(upnext_state::RingEvent::interaction);
     let recent = recent.filter_map(|item| live.index_of(item));
@@ -82,14 +82,14 @@ fn seen(live: &LiveItems, user: Option<&UserState>, context: &Context) -> HashSe
 }
 
 /// Filters with their texts looked up once.
-struct Compiled<'a> {
+pub(crate) struct Compiled<'a> {
     filters: &'a Filters,
     category_in: Option<HashSet<u32>>,
     category_not_in: HashSet<u32>,
 }
 
 impl<'a> Compiled<'a> {
-    fn new(filters: &'a Filters, live: &LiveItems) -> Self {
+    pub(crate) fn new(filters: &'a Filters, live: &LiveItems) -> Self {
         let codes = |texts: &Vec<String>| {
             texts.iter().filter_map(|text| live.category(text)).collect::<HashSet<_>>()
         };
@@ -100,7 +100,7 @@ impl<'a> Compiled<'a> {
         }
     }
 
-    fn cause(&self, item: &LiveItem) -> Option<Cause> {
+    pub(crate) fn cause(&self, item: &LiveItem) -> Option<Cause> {
         if item.is_deleted() {
             return Some(Cause::Deleted);
         }

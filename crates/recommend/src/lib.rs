@@ -13,9 +13,12 @@ mod eligible;
 mod full;
 mod session;
 mod select;
+mod beforehand;
 mod sources;
 
 pub use answer::{RecommendError, answer};
+pub use beforehand::keep;
+pub use full::candidates;
 pub use ask::{merged, rank_given, similar, trending};
 pub use prepared::{Prepared, Snapshot};
 pub use query::{Filters, Query, Seen};
