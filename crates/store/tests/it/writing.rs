@@ -1,0 +1,118 @@
+//! Conditional puts, compare-and-set, and errors that end a session.
+
+use upnext_common::event::Subject;
+use upnext_common::item::ItemHash;
+use upnext_store::{Flush, Flushed, Owned, Session, Stage, StoreError};
+use upnext_testkit::Redis;
+
+use super::{blob, owned, session, settings, watermark};
+
+#[tokio::test]
+async fn a_blob_is_stored_only_over_an_older_one() {
+    let redis = Redis::start();
+    let mut session = session(&redis).await;
+    let key = session.keys().user(Subject::User("u1"));
+    let mut known = None;
+    // Offsets that differ in high and in low bytes, below and above 127: the order of numbers, not of letters.
+    let steps =
+        [(5, 1, 1), (5, 2, 0), (4, 3, 0), (200, 4, 1), (127, 5, 0), (70_000, 6, 1), (255, 7, 0)];
+    for ((next_offset, body, stored), at) in steps.into_iter().zip(1..) {
+        let flush = Flush {
+            blobs: vec![(key.clone(), blob(next_offset, body))],
+            watermark: watermark(at),
+            ..Flush::default()
+        };
+        let flushed = session.flush(&flush, &owned(known)).await.unwrap();
+        assert_eq!(flushed, Flushed { stored, skipped: 1 - stored }, "offset {next_offset}");
+        known = Some(watermark(at));
+    }
+    let found = session.blobs(&[key], &owned(known)).await.unwrap();
+    assert_eq!(found[0].as_deref(), Some(&blob(70_000, 6)[..]));
+}
+
+#[tokio::test]
+async fn only_the_owner_moves_a_watermark_on() {
+    let redis = Redis::start();
+    let mut first = session(&redis).await;
+    let mut second = session(&redis).await;
+    let flush = |next| Flush { watermark: watermark(next), ..Flush::default() };
+    first.flush(&flush(5), &owned(None)).await.unwrap();
+    assert_eq!(first.watermark(Stage::Users, 3).await, Ok(Some(watermark(5))));
+    second.flush(&flush(6), &owned(Some(watermark(5)))).await.unwrap();
+    // The zombie still believes in 5.
+    let stale = first.flush(&flush(9), &owned(Some(watermark(5)))).await;
+    assert_eq!(stale, Err(StoreError::Conflict));
+    assert_eq!(second.watermark(Stage::Users, 3).await, Ok(Some(watermark(6))));
+    let other = Owned { partition: 4, ..owned(None) };
+    second.flush(&flush(1), &other).await.unwrap();
+    assert_eq!(second.watermark(Stage::Users, 3).await, Ok(Some(watermark(6))));
+}
+
+#[tokio::test]
+async fn what_the_store_lost_never_reads_as_new() {
+    let redis = Redis::start();
+    let mut session = session(&redis).await;
+    let key = session.keys().item(ItemHash(7));
+    let blobs = vec![(key.clone(), blob(1, 1))];
+    let flush = Flush { blobs, watermark: watermark(1), ..Flush::default() };
+    session.flush(&flush, &owned(None)).await.unwrap();
+    let known = owned(Some(watermark(1)));
+    assert!(session.blobs(std::slice::from_ref(&key), &known).await.unwrap()[0].is_some());
+    assert!(redis.command("FLUSHALL").starts_with("+OK"));
+    assert_eq!(session.blobs(&[key], &known).await, Err(StoreError::Conflict));
+    let again = Flush { watermark: watermark(2), ..Flush::default() };
+    assert_eq!(session.flush(&again, &known).await, Err(StoreError::Conflict));
+    // From nothing, with the functions still there.
+    session.flush(&again, &owned(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_does_not_survive_its_store() {
+    let mut redis = Redis::start();
+    let mut before = session(&redis).await;
+    redis.restart();
+    let lost = before.watermark(Stage::Users, 3).await.unwrap_err();
+    assert!(lost.fault().may_retry(), "{lost}");
+    let again = before.watermark(Stage::Users, 3).await;
+    assert!(again.is_err(), "it must not have reconnected by itself");
+    let mut after = session(&redis).await;
+    let flush = Flush { watermark: watermark(1), ..Flush::default() };
+    after.flush(&flush, &owned(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_functions_gets_them_with_the_next_session() {
+    let redis = Redis::start();
+    let mut session = session(&redis).await;
+    assert!(redis.command("FUNCTION FLUSH").starts_with("+OK"));
+    let flush = Flush { watermark: watermark(1), ..Flush::default() };
+    let refused = session.flush(&flush, &owned(None)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
+    let mut next = super::session(&redis).await;
+    next.flush(&flush, &owned(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_store_is_a_timeout() {
+    let redis = Redis::start();
+    let mut settings = settings();
+    settings.write_timeout_ms = 200;
+    let mut session = Session::connect(&redis.url(), &settings, 64).await.unwrap();
+    redis.stop_signal();
+    assert_eq!(session.watermark(Stage::Users, 3).await, Err(StoreError::Timeout));
+    redis.cont_signal();
+}
+
+#[tokio::test]
+async fn wrong_addresses_and_foreign_watermarks_are_told() {
+    let redis = Redis::start();
+    let bad = Session::connect("kafka:9092", &settings(), 64).await.err();
+    assert!(matches!(bad, Some(StoreError::Url { .. })), "{bad:?}");
+    let nobody = format!("redis://127.0.0.1:{}", upnext_testkit::free_port());
+    let away = Session::connect(&nobody, &settings(), 64).await.err();
+    assert!(away.is_some_and(|error| error.fault().may_retry()));
+    let mut session = session(&redis).await;
+    assert!(redis.command("SET upnext:w:users:3 nonsense").starts_with("+OK"));
+    let malformed = session.watermark(Stage::Users, 3).await;
+    assert!(matches!(malformed, Err(StoreError::Malformed { .. })), "{malformed:?}");
+}
