@@ -1,0 +1,198 @@
+//! A request taken apart: the place it names, its switches, its body.
+
+use serde_json::Value;
+use upnext_http::axum::http::Uri;
+
+use crate::refusal::Refusal;
+use crate::schemas::{Reference, Scope, Written};
+
+/// A place of the interface. `Subject("a")` is `/subjects/a`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Root,
+    Subjects,
+    Subject(String),
+    Versions(String),
+    Version(String, String),
+    VersionSchema(String, String),
+    ReferencedBy(String, String),
+    Schema(String),
+    SchemaText(String),
+    SchemaVersions(String),
+    SchemaSubjects(String),
+    SchemaTypes,
+    Compatibility(String),
+    CompatibilityOf(String, String),
+    Config(Option<String>),
+    Mode(Option<String>),
+    Contexts,
+    ClusterId,
+    ServerVersion,
+}
+
+impl Place {
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let parts: Vec<String> =
+            uri.path().split('/').filter(|part| !part.is_empty()).map(decoded).collect();
+        let words: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let own = |text: &&str| (*text).to_owned();
+        Some(match words.as_slice() {
+            [] => Self::Root,
+            ["subjects"] => Self::Subjects,
+            ["subjects", subject] => Self::Subject(own(subject)),
+            ["subjects", subject, "versions"] => Self::Versions(own(subject)),
+            ["subjects", subject, "versions", version] => Self::Version(own(subject), own(version)),
+            ["subjects", subject, "versions", version, "schema"] => {
+                Self::VersionSchema(own(subject), own(version))
+            }
+            ["subjects", subject, "versions", version, "referencedby"] => {
+                Self::ReferencedBy(own(subject), own(version))
+            }
+            ["schemas", "ids", id] => Self::Schema(own(id)),
+            ["schemas", "ids", id, "schema"] => Self::SchemaText(own(id)),
+            ["schemas", "ids", id, "versions"] => Self::SchemaVersions(own(id)),
+            ["schemas", "ids", id, "subjects"] => Self::SchemaSubjects(own(id)),
+            ["schemas", "types"] => Self::SchemaTypes,
+            ["compatibility", "subjects", subject, "versions"] => Self::Compatibility(own(subject)),
+            ["compatibility", "subjects", subject, "versions", version] => {
+                Self::CompatibilityOf(own(subject), own(version))
+            }
+            ["config"] => Self::Config(None),
+            ["config", subject] => Self::Config(Some(own(subject))),
+            ["mode"] => Self::Mode(None),
+            ["mode", subject] => Self::Mode(Some(own(subject))),
+            ["contexts"] => Self::Contexts,
+            ["v1", "metadata", "id"] => Self::ClusterId,
+            ["v1", "metadata", "version"] => Self::ServerVersion,
+            _ => return None,
+        })
+    }
+}
+
+/// The switches behind the question mark. Clients write booleans in any case.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Switches(Vec<(String, String)>);
+
+impl Switches {
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let pair = |part: &str| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (decoded(name), decoded(value))
+        };
+        Self(uri.query().unwrap_or_default().split('&').map(pair).collect())
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// Whether soft-deleted versions are asked for too.
+    pub(crate) fn scope(&self) -> Scope {
+        if self.is_on("deleted") { Scope::All } else { Scope::Live }
+    }
+}
+
+/// The schema in a request's body.
+pub(crate) fn written(body: &[u8]) -> Result<Written, Refusal> {
+    let body = json(body)?;
+    let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
+    if kind != "AVRO" {
+        return Err(Refusal::invalid_schema(format!("type {kind} is not supported, only AVRO")));
+    }
+    let text = body.get("schema").and_then(Value::as_str).unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err(Refusal::invalid_schema("it is empty"));
+    }
+    let references: Vec<Reference> = match body.get("references") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(list) => serde_json::from_value(list.clone()).map_err(Refusal::invalid_schema)?,
+    };
+    Ok(Written { text: text.to_owned(), references })
+}
+
+/// A text field of a request's body.
+pub(crate) fn word(body: &[u8], name: &str) -> Result<String, Refusal> {
+    let body = json(body)?;
+    Ok(body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+fn json(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(400, format!("malformed JSON: {error}")))
+}
+
+/// Percent-decoded; what is not UTF-8 or no code stays as it is.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match hex(bytes.get(at + 1), bytes.get(at + 2)) {
+            Some(code) if *byte == b'%' => {
+                out.push(code);
+                at += 3;
+            }
+            Some(_) | None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+fn hex(high: Option<&u8>, low: Option<&u8>) -> Option<u8> {
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high?)? * 16 + digit(low?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<Place>) {
+        assert_eq!(Place::of(&path.parse().unwrap()), expected, "{path}");
+    }
+
+    #[test]
+    fn paths_name_places() {
+        check("/", Some(Place::Root));
+        check("/subjects/", Some(Place::Subjects));
+        check("/subjects/a%2Fb%20c", Some(Place::Subject("a/b c".to_owned())));
+        check("/subjects/a%zz", Some(Place::Subject("a%zz".to_owned())));
+        check("/config/a?x=1", Some(Place::Config(Some("a".to_owned()))));
+        check("/schemas/ids/7/versions", Some(Place::SchemaVersions("7".to_owned())));
+        check("/associations/resources/-/topic", None);
+    }
+
+    #[test]
+    fn switches_are_read_in_any_case() {
+        let switches = Switches::of(&"/s?deleted=True&verbose=false&p=a%20b&x".parse().unwrap());
+        assert_eq!(switches.scope(), Scope::All);
+        assert!(!switches.is_on("verbose"));
+        assert!(!switches.is_on("absent"));
+        assert_eq!((switches.value("p"), switches.value("x")), (Some("a b"), Some("")));
+    }
+
+    #[test]
+    fn bodies_without_a_schema_are_refused() {
+        for (body, code) in [
+            ("", 400),
+            ("{", 400),
+            ("{}", 42_201),
+            (r#"{"schema":"  "}"#, 42_201),
+            (r#"{"schema":"x","schemaType":"PROTOBUF"}"#, 42_201),
+            (r#"{"schema":"x","references":[{"name":1}]}"#, 42_201),
+        ] {
+            assert_eq!(written(body.as_bytes()).unwrap_err().code, code, "{body}");
+        }
+        let whole = r#"{"schema":"\"int\"","references":[{"name":"n","subject":"s","version":1}]}"#;
+        assert_eq!(written(whole.as_bytes()).unwrap().references.len(), 1);
+    }
+}
