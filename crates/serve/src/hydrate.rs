@@ -1,0 +1,111 @@
+//! Hydration: the user's state from the online store, within a few milliseconds or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{debug, warn};
+use upnext_common::clock::Clock;
+use upnext_common::deadline::Deadline;
+use upnext_common::event::Subject;
+use upnext_common::tier::Reason;
+use upnext_state::UserState;
+use upnext_store::{Reader, StoreError};
+
+use crate::ladder::Features;
+
+/// Reads user states under a deadline. The breaker stands in the reader.
+pub(crate) struct Hydrator {
+    reader: Arc<Reader>,
+    read_timeout: Duration,
+    clock: Clock,
+}
+
+/// What is known of the asker. `state` merges the known and the anonymous one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hydrated {
+    pub(crate) state: Option<UserState>,
+    /// Why nothing is known although somebody was named.
+    pub(crate) missing: Option<Reason>,
+}
+
+impl Hydrated {
+    pub(crate) fn missing(reason: Reason) -> Self {
+        Self { state: None, missing: Some(reason) }
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        match (&self.state, self.missing) {
+            (_, Some(reason)) => Features::Missing(reason),
+            (Some(state), None) if state.recent().iter().any(|e| e.interaction().is_some()) => {
+                Features::Known
+            }
+            (Some(_) | None, None) => Features::Cold,
+        }
+    }
+
+    /// Time of the newest event known.
+    pub(crate) fn as_of_ms(&self) -> Option<i64> {
+        self.state.as_ref().filter(|state| !state.is_empty()).map(UserState::newest_ms)
+    }
+}
+
+impl Hydrator {
+    pub(crate) fn new(reader: Arc<Reader>, read_timeout: Duration, clock: Clock) -> Self {
+        Self { reader, read_timeout, clock }
+    }
+
+    /// The store itself, for calls that have their own deadline.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Longest wait for a state.
+    pub(crate) fn read_timeout(&self) -> Duration {
+        self.read_timeout
+    }
+
+    /// The state of whoever is named; nobody named costs nothing. Never fails: says why instead.
+    pub(crate) async fn hydrate(&self, subjects: &[Subject<'_>], deadline: Deadline) -> Hydrated {
+        if subjects.is_empty() {
+            return Hydrated::default();
+        }
+        let deadline = deadline.within(self.clock.instant(), self.read_timeout);
+        match self.reader.users(subjects, deadline).await {
+            Ok(blobs) => merge(blobs.iter().flatten().map(AsRef::as_ref)),
+            Err(error) => {
+                debug!(%error, "no features");
+                Hydrated::missing(reason_of(&error))
+            }
+        }
+    }
+}
+
+fn merge<'a>(blobs: impl Iterator<Item = &'a [u8]>) -> Hydrated {
+    let mut merged: Option<UserState> = None;
+    for blob in blobs {
+        let state = match UserState::decode(blob) {
+            Ok(state) => state,
+            Err(error) => {
+                warn!(%error, "a stored user state is not understood");
+                return Hydrated::missing(Reason::FeaturesUnavailable);
+            }
+        };
+        merged = Some(match merged {
+            None => state,
+            Some(other) => other.merge(&state),
+        });
+    }
+    Hydrated { state: merged, missing: None }
+}
+
+fn reason_of(error: &StoreError) -> Reason {
+    match error {
+        StoreError::Timeout => Reason::FeaturesTimeout,
+        StoreError::BreakerOpen => Reason::BreakerOpen,
+        StoreError::Unavailable { .. }
+        | StoreError::Conflict
+        | StoreError::Refused { .. }
+        | StoreError::Malformed { .. }
+        | StoreError::Url { .. } => Reason::FeaturesUnavailable,
+    }
+}

@@ -1,0 +1,314 @@
+//! Starting and stopping: everything is checked before the port opens, and finished before it is gone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+use upnext_common::clock::Clock;
+use upnext_common::config::Config;
+use upnext_common::drain::Drain;
+use upnext_common::fault::Fault;
+use upnext_common::metrics::Metrics;
+use upnext_common::topic::Topic;
+use upnext_contract::{
+    Checks, Decoder, Encoder, Limits as ContractLimits, RegistryClient, RegistryError,
+};
+use upnext_http::{BindError, Health, Limits, Listener};
+use upnext_kafka::{KafkaError, Producer, ProducerSettings, admin, tail};
+use upnext_store::{Reader, StoreError};
+
+use crate::admission::AdmissionRules;
+use crate::app::{App, Readiness};
+use crate::barrier::Barrier;
+use crate::catalogue::{self, CatalogueFollower};
+use crate::compute::ComputePool;
+use crate::decisions::{DecisionLog, DecisionWriter};
+use crate::hydrate::Hydrator;
+use crate::models::{self, ModelFollower};
+use crate::outlet::Outlet;
+use crate::routes;
+use crate::states::{self, Place, StateFollower};
+use crate::upkeep::Upkeep;
+use crate::world::World;
+
+/// Longest wait for writes under way when the daemon stops.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
+/// Records and kilobytes of decisions that may wait for a broker that is away.
+const DECISIONS_IN_FLIGHT_MAX: usize = 10_000;
+const DECISIONS_KBYTES_MAX: usize = 32 << 10;
+/// Pause between two looks at whether everything has been read.
+const READY_POLL: Duration = Duration::from_millis(10);
+/// The name of the whole in `/readyz?verbose`.
+const PART: &str = "answers";
+
+/// The serving daemon, ready to be started.
+pub struct Serve {
+    pub config: Config,
+    pub brokers: String,
+    pub registry_url: String,
+    pub redis_url: String,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub clock: Clock,
+    pub drain: Drain,
+    /// Listen beyond loopback although there are no API keys (`--insecure`).
+    pub insecure: bool,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    #[error(
+        "serve.listen = {address} is not a loopback address and there are no API keys: \
+         listen on 127.0.0.1, or pass --insecure to let everybody in"
+    )]
+    OpenToEverybody { address: SocketAddr },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Log(#[from] KafkaError),
+    #[error("the schema registry does not take our schemas: {0}")]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the system gives no thread: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl ServeError {
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::OpenToEverybody { .. } => Fault::CALLER,
+            Self::Bind(_) | Self::Registry(_) | Self::Threads(_) => Fault::UPSTREAM,
+            Self::Log(cause) => cause.fault(),
+            Self::Store(cause) => cause.fault(),
+        }
+    }
+}
+
+/// A daemon that answers.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    task: JoinHandle<Drained>,
+}
+
+/// What was finished after the drain began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    pub requests: usize,
+    /// Requests that were cut off because they took too long.
+    pub cut: usize,
+    /// Decisions written since the start.
+    pub decisions: u64,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves once the drain has started and everything is finished.
+    pub async fn finished(self) -> Drained {
+        self.task.await.unwrap_or_default()
+    }
+}
+
+impl Serve {
+    /// Checks what it depends on, opens the port and begins to read. Answers are given once `health` is ready.
+    ///
+    /// # Errors
+    /// When the address may not or cannot be listened on, or broker or registry do not answer. A store that is
+    /// away is no error.
+    pub async fn start(self) -> Result<Running, ServeError> {
+        let address = self.config.serve.listen;
+        if !address.ip().is_loopback() && !self.insecure {
+            return Err(ServeError::OpenToEverybody { address });
+        }
+        self.health.require(&[catalogue::PART, models::PART, states::PART, PART]);
+        admin::ensure_topics(&self.brokers, &self.config.kafka).await?;
+        let registry =
+            RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
+        let encoder = Encoder::register_all(&registry, &self.config.kafka.topic_prefix).await?;
+        let listener = Listener::bind(address)?;
+        let parts = self.parts(Arc::new(registry), &encoder).await?;
+        let address = listener.address();
+        info!(%address, "serve is listening");
+        let task = tokio::spawn(self.run(listener, parts));
+        Ok(Running { address, task })
+    }
+
+    async fn parts(
+        &self,
+        registry: Arc<RegistryClient>,
+        encoder: &Encoder,
+    ) -> Result<Parts, ServeError> {
+        let reader =
+            Arc::new(Reader::connect(&self.redis_url, &self.config.redis, self.clock.clone())?);
+        let world = Arc::new(World::new(self.metrics.clone()));
+        let readiness = Arc::new(Readiness::default());
+        let (applied, applied_to) = watch::channel(Place::default());
+        let (decisions, queue) =
+            DecisionLog::new(self.config.serve.decision_queue_max, self.metrics.clone());
+        let writer = DecisionWriter {
+            queue,
+            producer: self.decisions_producer()?,
+            encoder: encoder.clone(),
+            topic_prefix: self.config.kafka.topic_prefix.clone(),
+        };
+        let barrier = self.barrier(&reader, &world, applied_to).await?;
+        let app = App {
+            rules: AdmissionRules {
+                deadline: Duration::from_millis(self.config.serve.deadline_ms),
+                allow_as_of: self.config.serve.allow_as_of,
+            },
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            world: Arc::clone(&world),
+            pool: ComputePool::start(
+                self.config.serve.compute_threads,
+                self.config.serve.compute_queue_max,
+                self.clock.clone(),
+            )?,
+            hydrator: Hydrator::new(
+                Arc::clone(&reader),
+                Duration::from_millis(self.config.redis.read_timeout_ms),
+                self.clock.clone(),
+            ),
+            checks: Checks::new(ContractLimits::from(&self.config.ingest)),
+            outlet: self.outlet(encoder)?,
+            decisions,
+            full_rows_share: self.config.serve.decision_full_rows_share,
+            barrier,
+            readiness: Arc::clone(&readiness),
+        };
+        let followers = self.followers(&world, &readiness, registry)?;
+        let states =
+            StateFollower { reader, world, readiness, health: self.health.clone(), applied };
+        Ok(Parts { app: Arc::new(app), writer, followers, states })
+    }
+
+    fn outlet(&self, encoder: &Encoder) -> Result<Outlet, KafkaError> {
+        let producer = Producer::new(&self.brokers, ProducerSettings::default())?;
+        Ok(Outlet::new(producer, encoder.clone(), &self.config.kafka.topic_prefix))
+    }
+
+    /// A client of their own: decisions that pile up must not keep events waiting.
+    fn decisions_producer(&self) -> Result<Producer, KafkaError> {
+        let settings = ProducerSettings {
+            queue_records_max: DECISIONS_IN_FLIGHT_MAX,
+            queue_kbytes_max: DECISIONS_KBYTES_MAX,
+            ..ProducerSettings::default()
+        };
+        Producer::new(&self.brokers, settings)
+    }
+
+    async fn barrier(
+        &self,
+        reader: &Arc<Reader>,
+        world: &Arc<World>,
+        applied: watch::Receiver<Place>,
+    ) -> Result<Barrier, KafkaError> {
+        let prefix = &self.config.kafka.topic_prefix;
+        let valid_partitions =
+            admin::partition_count(&self.brokers, &Topic::Valid.name(prefix)).await?;
+        Ok(Barrier {
+            reader: Arc::clone(reader),
+            world: Arc::clone(world),
+            brokers: self.brokers.clone(),
+            signals_topic: Topic::Signals.name(prefix),
+            valid_partitions,
+            applied,
+        })
+    }
+
+    fn followers(
+        &self,
+        world: &Arc<World>,
+        readiness: &Arc<Readiness>,
+        registry: Arc<RegistryClient>,
+    ) -> Result<(CatalogueFollower, ModelFollower), KafkaError> {
+        let prefix = &self.config.kafka.topic_prefix;
+        let follow = |topic: Topic| {
+            tail::follow(&self.brokers, &topic.name(prefix), true, self.drain.clone())
+        };
+        let decoder = Decoder::new(registry);
+        let catalogue = CatalogueFollower {
+            tail: follow(Topic::Items)?,
+            decoder: decoder.clone(),
+            world: Arc::clone(world),
+            readiness: Arc::clone(readiness),
+            health: self.health.clone(),
+        };
+        let models = ModelFollower {
+            tail: follow(Topic::Models)?,
+            decoder,
+            world: Arc::clone(world),
+            readiness: Arc::clone(readiness),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Ok((catalogue, models))
+    }
+
+    /// Serves until the drain, then stops in the order in which things depend on each other.
+    async fn run(self, listener: Listener, parts: Parts) -> Drained {
+        let Parts { app, writer, followers: (catalogue, models), states } = parts;
+        let upkeep = Upkeep::start(Arc::clone(&app.world), self.clock.clone());
+        if let Err(error) = &upkeep {
+            warn!(%error, "no thread for upkeep: trending lists and new items' vectors will be missing");
+        }
+        let logging = Drain::new();
+        let writing = tokio::spawn(writer.run(logging.clone()));
+        let reading = [
+            tokio::spawn(catalogue.run(self.drain.clone())),
+            tokio::spawn(models.run(self.drain.clone())),
+            tokio::spawn(states.run(self.drain.clone())),
+            tokio::spawn(open(Arc::clone(&app), self.health.clone(), self.drain.clone())),
+        ];
+        let limits = Limits::from(&self.config.serve);
+        let served =
+            listener.serve(routes::router(Arc::clone(&app)), limits, self.drain.clone()).await;
+        if let Err(error) = app.outlet.flush(FLUSH_WITHIN).await {
+            warn!(%error, "events or items may be missing from the log");
+        }
+        logging.start();
+        let decisions = writing.await.unwrap_or(0);
+        for task in reading {
+            task.await.ok();
+        }
+        drop(upkeep);
+        Drained { requests: served.drained, cut: served.cut, decisions }
+    }
+}
+
+/// What a started daemon is made of.
+struct Parts {
+    app: Arc<App>,
+    writer: DecisionWriter,
+    followers: (CatalogueFollower, ModelFollower),
+    states: StateFollower,
+}
+
+/// Opens the door once everything has been looked at and is retrievable.
+async fn open(app: Arc<App>, health: Health, drain: Drain) {
+    while !app.readiness.has_read_everything() {
+        tokio::select! {
+            () = tokio::time::sleep(READY_POLL) => {}
+            () = drain.started() => return,
+        }
+    }
+    tokio::select! {
+        () = app.world.indexed() => {}
+        () = drain.started() => return,
+    }
+    app.readiness.open();
+    health.set_ready(PART, true, "answering");
+}

@@ -1,0 +1,82 @@
+//! Upkeep: the thread that makes trending lists and item vectors beforehand, so that no request has to.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use upnext_common::clock::Clock;
+
+use crate::world::World;
+
+/// Longest time between two rounds: how old a list or a missing vector can be.
+const ROUND: Duration = Duration::from_millis(250);
+
+/// Runs until it is dropped.
+pub(crate) struct Upkeep {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Upkeep {
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(world: Arc<World>, clock: Clock) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("upkeep".to_owned())
+            .spawn(move || theirs.run(&world, &clock))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        *self.shared.is_over.lock() = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, world: &World, clock: &Clock) {
+        let mut is_over = self.is_over.lock();
+        while !*is_over {
+            parking_lot::MutexGuard::unlocked(&mut is_over, || {
+                world.refresh_vectors();
+                world.refresh_lists(clock.now_ms());
+            });
+            if !*is_over {
+                self.changed.wait_for(&mut is_over, ROUND);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upnext_common::item::Item;
+    use upnext_common::metrics::Metrics;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn new_items_are_indexed_and_listed_without_a_request() {
+        let world = Arc::new(World::new(Metrics::new()));
+        let upkeep = Upkeep::start(Arc::clone(&world), Clock::system()).unwrap();
+        let item = Item { item_id: "a".to_owned(), ..Item::default() };
+        world.apply_items(&[(0, item)]);
+        let indexed = tokio::time::timeout(Duration::from_secs(20), world.indexed()).await;
+        assert!(indexed.is_ok());
+        drop(upkeep);
+    }
+}
