@@ -1,1 +1,6 @@
 //! Events to artifact; evaluation.
+
+pub mod dataset;
+pub mod live_replay;
+pub mod fit;
+pub mod evaluate;
