@@ -13,12 +13,7 @@ use crate::query::{Query, Seen};
 /// The first `k` items of `order` that the question allows: the same filters as on every other tier, looked up for
 /// these items alone. Demoted items come last.
 #[must_use]
-pub fn keep(
-    order: &[u32],
-    query: &Query,
-    user: Option<&UserState>,
-    live: &LiveItems,
-) -> Vec<u32> {
+pub fn keep(order: &[u32], query: &Query, user: Option<&UserState>, live: &LiveItems) -> Vec<u32> {
     let ask = Ask { now_ms: query.now_ms, session: query.session, seeds: &query.seeds };
     let context = Context::new(live, user, &ask);
     let filters = Compiled::new(&query.filters, live);

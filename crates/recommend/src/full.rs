@@ -2,8 +2,12 @@
 
 use upnext_model::ranker::Ranker;
 use upnext_model::row;
+use upnext_state::UserState;
 
 use crate::asked::Asked;
+use crate::eligible::Scope;
+use crate::prepared::Snapshot;
+use crate::query::Query;
 use crate::select;
 use crate::session;
 use crate::slate::{Picked, PickedItem, Slate, Source};
@@ -16,6 +20,16 @@ pub(crate) fn answer(asked: &Asked<'_>, ranker: &Ranker) -> Picked {
     let mut picked = select::select(asked.live(), slate, &asked.eligible, asked.query.k);
     fill(&mut picked, asked);
     picked
+}
+
+/// Everything the full tier would consider, with feature rows and without scores: what a ranker learns from. Works
+/// without a ranker, and without a tower.
+#[must_use]
+pub fn candidates(query: &Query, user: Option<&UserState>, snapshot: &Snapshot<'_>) -> Slate {
+    let asked = Asked::new(query, user, snapshot, Scope::Open);
+    let mut slate = sources::gather(&asked);
+    write_rows(&mut slate, &asked);
+    slate
 }
 
 /// The feature rows of the slate's candidates.

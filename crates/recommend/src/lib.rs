@@ -17,9 +17,9 @@ mod beforehand;
 mod sources;
 
 pub use answer::{RecommendError, answer};
+pub use ask::{merged, rank_given, similar, trending};
 pub use beforehand::keep;
 pub use full::candidates;
-pub use ask::{merged, rank_given, similar, trending};
 pub use prepared::{Prepared, Snapshot};
 pub use query::{Filters, Query, Seen};
 pub use slate::{Cause, Dropped, Picked, PickedItem, Slate, Source};
