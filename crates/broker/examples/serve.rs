@@ -7,6 +7,8 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use upnext_broker::{Broker, BrokerConfig};
+use upnext_common::config::Log;
+use upnext_common::telemetry;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -14,6 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(port), Some(data_dir)) = (arguments.next(), arguments.next()) else {
         return Err("usage: serve PORT DATA_DIR".into());
     };
+    telemetry::install(&Log::default())?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
     let broker = Broker::start(BrokerConfig::new(listen, data_dir)).await?;
     println!("{}", broker.address());

@@ -25,7 +25,9 @@ pub(crate) async fn answer(node: &Node, request: &Request) -> Answer {
         Call::DescribeCluster => request.answer(&metadata::describe_cluster(node)),
         Call::Produce => produce::produce(node, request),
         Call::Fetch => request.answer(&fetch::fetch(node, request.body()?).await),
-        Call::ListOffsets => request.answer(&list_offsets::list_offsets(node, request.body()?)),
+        Call::ListOffsets => {
+            request.answer(&list_offsets::list_offsets(node, version, request.body()?))
+        }
         Call::CreateTopics => request.answer(&topics::create(node, request.body()?)),
         Call::DeleteTopics => request.answer(&topics::delete(node, request.body()?)),
         Call::CreatePartitions => request.answer(&topics::grow(node, request.body()?)),

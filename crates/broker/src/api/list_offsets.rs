@@ -14,7 +14,12 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const WITH_MAX_TIMESTAMP: i64 = -3;
 
-pub(super) fn list_offsets(node: &Node, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) fn list_offsets(
+    node: &Node,
+    version: i16,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    let leader_epoch = if version < 4 { -1 } else { 0 };
     let committed_only = request.isolation_level == READ_COMMITTED;
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
@@ -25,7 +30,7 @@ pub(super) fn list_offsets(node: &Node, request: ListOffsetsRequest) -> ListOffs
                 Ok(found) => answer
                     .with_offset(found.offset)
                     .with_timestamp(found.timestamp_ms)
-                    .with_leader_epoch(0),
+                    .with_leader_epoch(leader_epoch),
                 Err(error) => {
                     answer.with_error_code(error.code()).with_offset(-1).with_timestamp(-1)
                 }
