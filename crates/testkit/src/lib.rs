@@ -4,7 +4,9 @@
 //! ([`eventually`], [`eventually_async`], [`wait_for`]), never a fixed sleep.
 
 mod redis;
+mod stack;
 mod wait;
 
 pub use redis::Redis;
+pub use stack::Stack;
 pub use wait::{eventually, eventually_async, free_port, wait_for};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upnext_testkit::{Redis, eventually, eventually_async, free_port, wait_for};
+use upnext_testkit::{Redis, Stack, eventually, eventually_async, free_port, wait_for};
 
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -49,4 +49,19 @@ async fn waiting_gives_what_came() {
 fn waiting_ends_at_its_bound() {
     let waited = std::panic::catch_unwind(|| eventually(Duration::from_millis(20), || false));
     assert!(waited.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_runs_and_its_parts_come_back_where_they_were() {
+    let mut stack = Stack::start().await;
+    for address in [stack.brokers(), stack.registry_url().replace("http://", "")] {
+        assert!(std::net::TcpStream::connect(&address).is_ok(), "{address}");
+    }
+    let broker = stack.stop_broker().await;
+    assert!(std::net::TcpStream::connect(broker).is_err());
+    stack.resume_broker(broker).await;
+    assert_eq!(stack.brokers(), broker.to_string());
+    let registry = stack.stop_registry().await;
+    stack.resume_registry(registry).await;
+    assert!(std::net::TcpStream::connect(registry).is_ok());
 }
