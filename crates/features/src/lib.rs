@@ -1,1 +1,239 @@
-//! Daemon: valid events to state in Redis.
+//! Daemon: valid events to state in Redis, each counted once, without transactions.
+//!
+//! State is a deterministic function of a log prefix, and every stored value carries its position. Two stages share
+//! one worker: *users* turns valid events into user blobs and emits what they say about items as signals; *items*
+//! turns signals into item blobs.
+//!
+//! A flush of a partition goes in one order: signals acknowledged, then blobs ("store iff the position is greater"),
+//! then the partition's watermark (compare-and-set) on the same connection. The order is the proof. A stored
+//! watermark implies everything before it; a blob ahead of the watermark implies that its signals are durable, so an
+//! event that comes again may be skipped whole; and the position each record carries from the hop before, kept in the
+//! watermark, tells a repeat from news.
+//!
+//! Work resumes from the watermark in Redis, never from the Kafka commit, which exists for lag dashboards. Any error
+//! of the store may mean that it lost writes: cached state is dropped, the watermark read again, the partition begun
+//! anew there. A worker that was stopped and wakes up late finds its puts refused as not newer and its watermark
+//! taken, and does no harm.
+
+mod stage;
+mod users;
+mod items;
+mod outlet;
+mod states;
+mod worker;
+mod partition;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+use upnext_common::clock::Clock;
+use upnext_common::config::Config;
+use upnext_common::drain::Drain;
+use upnext_common::fault::Fault;
+use upnext_common::metrics::Metrics;
+use upnext_common::topic::Topic;
+use upnext_contract::{Decoder, Encoder, RegistryClient, RegistryError};
+use upnext_kafka::group::{GroupSettings, Reader, Start, StartOffsets};
+use upnext_kafka::{KafkaError, admin};
+
+use items::Items;
+use outlet::Outlet;
+use stage::Stage;
+use users::Users;
+
+/// Wait between two attempts to reach the registry or the topics at start.
+const START_RETRY: Duration = Duration::from_millis(500);
+/// Longest time the last flushes may take once the daemon drains.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Everything the daemon is built from.
+#[derive(Clone, Debug)]
+pub struct Features {
+    pub config: Config,
+    /// `host:port[,host:port]`.
+    pub brokers: String,
+    pub registry_url: String,
+    /// `redis://host:port`.
+    pub redis_url: String,
+    pub metrics: Metrics,
+    pub clock: Clock,
+}
+
+/// Why the daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FeaturesError {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("a partition's task died")]
+    Died,
+}
+
+impl FeaturesError {
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Kafka(cause) => cause.fault(),
+            Self::Registry(cause) => cause.fault(),
+            Self::Died => Fault::INTERNAL,
+        }
+    }
+}
+
+/// What was done by the time the daemon stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Events counted into user states and flushed.
+    pub events: u64,
+    /// Signals counted into item states and flushed.
+    pub signals: u64,
+}
+
+/// What the partitions of one stage share.
+pub(crate) struct Shared<S> {
+    pub(crate) stage: S,
+    pub(crate) config: Config,
+    pub(crate) redis_url: String,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    /// Entries counted and flushed.
+    pub(crate) counted: AtomicU64,
+}
+
+impl Features {
+    /// Runs until drained: then what was applied is flushed.
+    ///
+    /// # Errors
+    /// When settings are refused, or the registry refuses our own schemas. Trouble that can pass is waited for.
+    pub async fn run(self, drain: Drain) -> Result<Drained, FeaturesError> {
+        let client =
+            RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
+        let client = Arc::new(client);
+        let prefix = self.config.kafka.topic_prefix.clone();
+        let Some(encoder) = register(&client, &prefix, &drain).await? else {
+            return Ok(Drained::default());
+        };
+        let signals = Topic::Signals.name(&prefix);
+        let Some(partitions) = partitions(&self.brokers, &signals, &drain).await else {
+            return Ok(Drained::default());
+        };
+        let outlet = Outlet::new(&self.brokers, signals, partitions, encoder)?;
+        let users = self.shared(Users { decoder: Decoder::new(client), outlet });
+        let items = self.shared(Items);
+        tokio::try_join!(self.read(&users, &drain), self.read(&items, &drain))?;
+        Ok(Drained {
+            events: users.counted.load(Ordering::Acquire),
+            signals: items.counted.load(Ordering::Acquire),
+        })
+    }
+
+    fn shared<S>(&self, stage: S) -> Arc<Shared<S>> {
+        Arc::new(Shared {
+            stage,
+            config: self.config.clone(),
+            redis_url: self.redis_url.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            counted: AtomicU64::new(0),
+        })
+    }
+
+    /// One task per assignment until drained; then waits for each to flush what it holds.
+    async fn read<S: Stage>(
+        &self,
+        shared: &Arc<Shared<S>>,
+        drain: &Drain,
+    ) -> Result<(), FeaturesError> {
+        let topic = S::TOPIC.name(&self.config.kafka.topic_prefix);
+        let group = format!("{}-{}", self.config.features.group, S::STAGE.name());
+        let mut settings = GroupSettings::new(&group, &topic);
+        settings.queue_max = self.config.features.partition_queue_max;
+        // The reader outlives the drain signal, so that the last commits still go out.
+        let mut reader = Reader::start(&self.brokers, settings, Arc::new(Guess), Drain::new())?;
+        info!(%topic, "features reads");
+        let mut partitions = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = drain.started() => break,
+                Some(ended) = partitions.join_next() => ended.map_err(|_| FeaturesError::Died)?,
+                assignment = reader.next() => {
+                    let Some(assignment) = assignment else { break };
+                    let (shared, drain) = (Arc::clone(shared), drain.clone());
+                    partitions.spawn(partition::run(assignment, shared, drain));
+                }
+            }
+        }
+        let finished = async { while partitions.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_LIMIT, finished).await.is_err() {
+            warn!(
+                stage = S::STAGE.name(),
+                "not everything was flushed, the log will tell it again"
+            );
+        }
+        Ok(reader.close().await?)
+    }
+}
+
+/// Starts where the commit says, merely to begin near the right place: every assignment asks Redis where it really
+/// has to start, and is repositioned if that is elsewhere.
+struct Guess;
+
+impl StartOffsets for Guess {
+    fn start(&self, _partition: i32, committed: Option<i64>) -> Result<Start, String> {
+        Ok(Start::Offset(committed.unwrap_or(0)))
+    }
+}
+
+/// Registers our schemas, waiting for a registry that is away. `None` when drained meanwhile.
+async fn register(
+    client: &RegistryClient,
+    prefix: &str,
+    drain: &Drain,
+) -> Result<Option<Encoder>, FeaturesError> {
+    let mut has_complained = false;
+    loop {
+        match Encoder::register_all(client, prefix).await {
+            Ok(encoder) => return Ok(Some(encoder)),
+            Err(cause) if cause.fault().may_retry() => {
+                if !has_complained {
+                    warn!(%cause, "schemas cannot be registered yet, will retry");
+                    has_complained = true;
+                }
+            }
+            Err(cause) => return Err(cause.into()),
+        }
+        if !paused(drain).await {
+            return Ok(None);
+        }
+    }
+}
+
+/// How many partitions the topic has, waiting for it to exist. `None` when drained meanwhile.
+async fn partitions(brokers: &str, topic: &str, drain: &Drain) -> Option<i32> {
+    let mut has_complained = false;
+    loop {
+        match admin::partition_count(brokers, topic).await {
+            Ok(count) => return Some(count),
+            Err(cause) if !has_complained => {
+                warn!(%cause, "topic cannot be asked about yet, will retry");
+                has_complained = true;
+            }
+            Err(_) => {}
+        }
+        if !paused(drain).await {
+            return None;
+        }
+    }
+}
+
+/// Waits before the next attempt; false when drained meanwhile.
+async fn paused(drain: &Drain) -> bool {
+    tokio::select! {
+        () = drain.started() => false,
+        () = tokio::time::sleep(START_RETRY) => true,
+    }
+}

@@ -1,0 +1,183 @@
+//! The way out of the users stage: signals, each to the partition of its item, in position order.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use tracing::warn;
+use upnext_common::item::ItemHash;
+use upnext_contract::Encoder;
+use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings};
+use upnext_state::{SignalBatch, SignalEntry};
+
+/// Entries of one record at most; longer flushes become several records.
+const ENTRIES_MAX: usize = 2_000;
+
+pub(crate) struct Outlet {
+    brokers: String,
+    topic: String,
+    partitions: i32,
+    encoder: Encoder,
+    /// With how many came before it.
+    producer: Mutex<(u64, Producer)>,
+}
+
+impl Outlet {
+    pub(crate) fn new(
+        brokers: &str,
+        topic: String,
+        partitions: i32,
+        encoder: Encoder,
+    ) -> Result<Self, KafkaError> {
+        let producer = Mutex::new((0, Producer::new(brokers, settings())?));
+        Ok(Self { brokers: brokers.to_owned(), topic, partitions, encoder, producer })
+    }
+
+    /// Sends the signals of one flush and waits until all are acknowledged.
+    ///
+    /// # Errors
+    /// When one is not: the partition has to start again from its watermark.
+    pub(crate) async fn send(
+        &self,
+        source_partition: i32,
+        signals: Vec<SignalEntry>,
+    ) -> Result<(), KafkaError> {
+        let (generation, producer) = self.producer.lock().clone();
+        let mut deliveries = Vec::new();
+        for (partition, batch) in self.batches(source_partition, signals) {
+            for value in self.framed(batch)? {
+                let outgoing = Outgoing {
+                    topic: self.topic.clone(),
+                    partition: Some(partition),
+                    value: Some(value),
+                    ..Outgoing::default()
+                };
+                deliveries.push(producer.send_when_room(&outgoing).await?);
+            }
+        }
+        for delivery in deliveries {
+            if let Err(error) = delivery.await {
+                self.replace_if_fatal(generation, &error);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// By signals partition, order kept.
+    fn batches(&self, source_partition: i32, signals: Vec<SignalEntry>) -> Vec<(i32, SignalBatch)> {
+        let mut by_partition = BTreeMap::<i32, Vec<SignalEntry>>::new();
+        for entry in signals {
+            let partition = partition_of(entry.signal.item, self.partitions);
+            by_partition.entry(partition).or_default().push(entry);
+        }
+        let mut batches = Vec::new();
+        for (partition, entries) in by_partition {
+            for entries in entries.chunks(ENTRIES_MAX) {
+                let entries = entries.to_vec();
+                batches.push((partition, SignalBatch { source_partition, entries }));
+            }
+        }
+        batches
+    }
+
+    /// The batch as one value, or as several where item ids are so long that one would be too large.
+    fn framed(&self, batch: SignalBatch) -> Result<Vec<bytes::Bytes>, KafkaError> {
+        match self.encoder.signals(&batch.encode()) {
+            Ok(value) => Ok(vec![value]),
+            Err(error) if batch.entries.len() < 2 => {
+                Err(KafkaError::Refused { cause: error.to_string() })
+            }
+            Err(_) => {
+                let SignalBatch { source_partition, mut entries } = batch;
+                let later = entries.split_off(entries.len() / 2);
+                let mut values = self.framed(SignalBatch { source_partition, entries })?;
+                values.extend(self.framed(SignalBatch { source_partition, entries: later })?);
+                Ok(values)
+            }
+        }
+    }
+
+    /// Puts a new producer in the place of one that is beyond repair, unless somebody has done so already.
+    fn replace_if_fatal(&self, generation: u64, error: &KafkaError) {
+        let mut producer = self.producer.lock();
+        if !matches!(error, KafkaError::Fatal { .. }) || producer.0 != generation {
+            return;
+        }
+        match Producer::new(&self.brokers, settings()) {
+            Ok(fresh) => *producer = (generation + 1, fresh),
+            Err(error) => warn!(%error, "no new producer, will retry"),
+        }
+    }
+}
+
+/// An item's signals all stand in one partition.
+fn partition_of(item: ItemHash, partitions: i32) -> i32 {
+    let count = u64::try_from(partitions.max(1)).unwrap_or(1);
+    i32::try_from(item.0 % count).unwrap_or(0)
+}
+
+/// A flush waits for its signals, so they shall not wait for company.
+fn settings() -> ProducerSettings {
+    ProducerSettings { linger_ms: 1, ..ProducerSettings::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use upnext_common::event::EventType;
+    use upnext_contract::unframe;
+    use upnext_state::{Signal, What};
+
+    use super::*;
+
+    fn outlet(partitions: i32) -> Outlet {
+        let encoder = Encoder::with_ids(|_| 7);
+        Outlet::new("127.0.0.1:9", "signals".to_owned(), partitions, encoder)
+            .expect("settings hold")
+    }
+
+    fn entry(offset: i64, item: u64, id_bytes: usize) -> SignalEntry {
+        let item_id = Arc::from("x".repeat(id_bytes));
+        let kind = EventType::ItemViewed;
+        let what = What::Count { item_id, kind, is_repeat: false, opens_session: false };
+        SignalEntry { offset, index: 0, signal: Signal { item: ItemHash(item), time_ms: 1, what } }
+    }
+
+    #[test]
+    fn every_partition_gets_its_items_in_order() {
+        let signals: Vec<_> = (0..9_000).map(|at| entry(at, at.cast_unsigned() % 5, 1)).collect();
+        let mut last = BTreeMap::new();
+        let mut count = 0;
+        for (partition, batch) in outlet(3).batches(4, signals) {
+            assert_eq!(batch.source_partition, 4);
+            assert!(batch.entries.len() <= ENTRIES_MAX);
+            for entry in &batch.entries {
+                assert_eq!(partition_of(entry.signal.item, 3), partition);
+                assert!(last.insert(partition, entry.offset) < Some(entry.offset));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 9_000);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_is_halved_in_order() {
+        let entries: Vec<_> = (0..1_000).map(|at| entry(at, 1, 3_000)).collect();
+        let batch = SignalBatch { source_partition: 0, entries: entries.clone() };
+        let values = outlet(1).framed(batch).unwrap();
+        assert!(values.len() > 2);
+        let mut found = Vec::new();
+        for value in values {
+            let (_, payload) = unframe(&value).unwrap();
+            found.extend(SignalBatch::decode(payload).unwrap().entries);
+        }
+        assert_eq!(found, entries);
+    }
+
+    #[test]
+    fn one_entry_that_is_too_large_is_refused() {
+        let batch = SignalBatch { source_partition: 0, entries: vec![entry(0, 1, 2_000_000)] };
+        assert!(matches!(outlet(1).framed(batch), Err(KafkaError::Refused { .. })));
+    }
+}

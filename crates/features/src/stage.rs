@@ -1,0 +1,69 @@
+//! What differs between the two stages: what a record holds, whose state it changes, and how.
+
+use std::future::Future;
+
+use upnext_common::item::ItemHash;
+use upnext_common::topic::Topic;
+use upnext_kafka::{KafkaError, Record};
+use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry};
+use upnext_store::Keys;
+
+/// One stage; everything else is the worker's.
+pub(crate) trait Stage: Send + Sync + 'static {
+    const STAGE: upnext_store::Stage;
+    const TOPIC: Topic;
+    /// What changes one state.
+    type Entry: Send + Sync;
+    type State: Default + Send + Sync;
+
+    /// The entries of a record, in order.
+    fn read(
+        &self,
+        record: &Record,
+    ) -> impl Future<Output = Result<Vec<Unit<Self::Entry>>, ReadError>> + Send;
+
+    /// Where the state of whom the entry is about stands in the store.
+    fn key(keys: &Keys, entry: &Self::Entry) -> String;
+
+    fn decode(blob: &[u8]) -> Result<Self::State, DecodeError>;
+
+    /// The blob; begins with the state's position.
+    fn encode(state: &Self::State) -> Vec<u8>;
+
+    /// Applies an entry that stands at `at`; what it says about items goes to `out`.
+    fn apply(
+        state: &mut Self::State,
+        entry: &Self::Entry,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied;
+
+    /// The item whose columns serving has to read again.
+    fn changed(entry: &Self::Entry) -> Option<ItemHash>;
+
+    /// Makes signals durable: resolves once every one is acknowledged.
+    fn publish(
+        &self,
+        source_partition: i32,
+        signals: Vec<SignalEntry>,
+    ) -> impl Future<Output = Result<(), KafkaError>> + Send;
+}
+
+/// One entry of a record and where the hop before had it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unit<E> {
+    pub(crate) entry: E,
+    /// Source partition, and offset and index there; `None` where nobody noted it.
+    pub(crate) source: Option<(i32, (i64, u32))>,
+}
+
+/// Why a record was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It never will be: skipped, by everyone who reads this log.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Worth a retry.
+    #[error("{0}")]
+    Trouble(String),
+}

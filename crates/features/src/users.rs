@@ -1,0 +1,116 @@
+//! The users stage: valid events to user states and signals.
+
+use upnext_common::event::{Event, Subject};
+use upnext_common::item::ItemHash;
+use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
+use upnext_common::topic::Topic;
+use upnext_contract::{DecodeError as ValueError, Decoder};
+use upnext_kafka::{KafkaError, Record};
+use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry, UserState};
+use upnext_store::Keys;
+
+use crate::outlet::Outlet;
+use crate::stage::{ReadError, Stage, Unit};
+
+pub(crate) struct Users {
+    pub(crate) decoder: Decoder,
+    pub(crate) outlet: Outlet,
+}
+
+/// A valid event with its record's timestamp.
+pub(crate) struct Happened {
+    pub(crate) event: Event,
+    pub(crate) record_ms: i64,
+}
+
+impl Stage for Users {
+    const STAGE: upnext_store::Stage = upnext_store::Stage::Users;
+    const TOPIC: Topic = Topic::Valid;
+    type Entry = Happened;
+    type State = UserState;
+
+    async fn read(&self, record: &Record) -> Result<Vec<Unit<Happened>>, ReadError> {
+        let value = record.value.as_deref().unwrap_or_default();
+        let event = self.decoder.event(value).await.map_err(|error| match error {
+            ValueError::Refused(_) => ReadError::Unreadable(error.to_string()),
+            ValueError::Trouble { .. } => ReadError::Trouble(error.to_string()),
+        })?;
+        if event.subject().is_none() {
+            return Err(ReadError::Unreadable("the event names nobody".to_owned()));
+        }
+        let entry = Happened { event, record_ms: record.timestamp_ms };
+        Ok(vec![Unit { entry, source: source_of(record) }])
+    }
+
+    fn key(keys: &Keys, entry: &Happened) -> String {
+        // `read` lets nobody through who is nobody.
+        keys.user(entry.event.subject().unwrap_or(Subject::Anonymous("")))
+    }
+
+    fn decode(blob: &[u8]) -> Result<UserState, DecodeError> {
+        UserState::decode(blob)
+    }
+
+    fn encode(state: &UserState) -> Vec<u8> {
+        state.encode()
+    }
+
+    fn apply(
+        state: &mut UserState,
+        entry: &Happened,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied {
+        state.apply(&entry.event, entry.record_ms, at.next_offset, out)
+    }
+
+    fn changed(_entry: &Happened) -> Option<ItemHash> {
+        None
+    }
+
+    async fn publish(
+        &self,
+        source_partition: i32,
+        signals: Vec<SignalEntry>,
+    ) -> Result<(), KafkaError> {
+        self.outlet.send(source_partition, signals).await
+    }
+}
+
+/// Where ingest read the event, from the headers it stamped.
+fn source_of(record: &Record) -> Option<(i32, (i64, u32))> {
+    let text = |name| std::str::from_utf8(record.header(name)?).ok();
+    let partition = text(SOURCE_PARTITION)?.parse().ok()?;
+    let offset = text(SOURCE_OFFSET)?.parse().ok()?;
+    Some((partition, (offset, 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn record(headers: &[(&str, &'static str)]) -> Record {
+        let value = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        Record {
+            topic: Arc::from("t"),
+            partition: 0,
+            offset: 9,
+            timestamp_ms: 0,
+            key: None,
+            value: None,
+            headers: headers.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect(),
+        }
+    }
+
+    #[test]
+    fn the_source_is_read_from_both_headers_or_not_at_all() {
+        let both = record(&[(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "41")]);
+        assert_eq!(source_of(&both), Some((3, (41, 0))));
+        assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "3")])), None);
+        assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "x"), (SOURCE_OFFSET, "41")])), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! One partition's work between two errors: apply records, flush in the order that makes the proof.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, warn};
+use upnext_common::item::ItemHash;
+use upnext_common::metrics::{EventLabels, LagLabels, StageLabels};
+use upnext_kafka::group::Claim;
+use upnext_kafka::{KafkaError, Record};
+use upnext_state::{Applied, DecodeError, Position, SignalEntry};
+use upnext_store::{Flush, Flushed, Owned, Session, StoreError, Watermark};
+
+use crate::Shared;
+use crate::partition::Stop;
+use crate::stage::{ReadError, Stage, Unit};
+use crate::states::States;
+
+/// How often an idle partition makes sure that the store still has its watermark.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Keys asked for in one pipeline.
+const KEYS_MAX: usize = 512;
+/// Waits between two looks at a record whose schema the registry could not give.
+const READ_WAIT_MIN: Duration = Duration::from_millis(100);
+const READ_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What ends the work of an assignment before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("signals were not written: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("the state under {key} cannot be read: {cause}")]
+    State { key: String, cause: DecodeError },
+    /// A mistake of ours that must not pass for an empty state.
+    #[error("the state under {key} was not loaded")]
+    Unloaded { key: String },
+    /// The partition was taken away meanwhile.
+    #[error("stopped")]
+    Stopped,
+}
+
+pub(crate) struct Worker<S: Stage> {
+    shared: Arc<Shared<S>>,
+    partition: i32,
+    claim: Claim,
+    session: Session,
+    /// With the watermark as it is stored.
+    owned: Owned,
+    /// The watermark as it will be.
+    progress: Watermark,
+    states: States<S::State>,
+    pending: Pending,
+    /// When the store last confirmed the watermark.
+    seen_at: Instant,
+}
+
+/// What was applied since the last flush.
+#[derive(Default)]
+struct Pending {
+    signals: Vec<SignalEntry>,
+    changed: HashSet<ItemHash>,
+    counted: u64,
+    /// Entries looked at, counted or not.
+    entries: usize,
+    oldest_record_ms: Option<i64>,
+    newest_record_ms: i64,
+}
+
+/// A record with its entries read.
+struct Opened<E> {
+    offset: i64,
+    timestamp_ms: i64,
+    units: Vec<(String, Unit<E>)>,
+}
+
+impl<S: Stage> Worker<S> {
+    pub(crate) fn new(
+        shared: Arc<Shared<S>>,
+        claim: Claim,
+        session: Session,
+        owned: Owned,
+    ) -> Self {
+        let states = States::new(shared.config.features.cached_states_max);
+        Self {
+            partition: owned.partition,
+            progress: owned.watermark.clone().unwrap_or_default(),
+            shared,
+            claim,
+            session,
+            owned,
+            states,
+            pending: Pending::default(),
+            seen_at: Instant::now(),
+        }
+    }
+
+    /// When [`Self::flush_or_check`] is to be called next.
+    pub(crate) fn due_at(&self) -> Instant {
+        let flush = Duration::from_millis(self.shared.config.features.flush_ms);
+        self.seen_at + if self.has_progress() { flush } else { CHECK_INTERVAL }
+    }
+
+    fn has_progress(&self) -> bool {
+        self.owned.watermark.as_ref().map_or(0, |known| known.next_offset)
+            != self.progress.next_offset
+    }
+
+    /// Applies records in order; flushes on the way whenever enough has come together.
+    pub(crate) async fn take(
+        &mut self,
+        records: &mut Vec<Record>,
+        stop: &Stop,
+    ) -> Result<(), Trouble> {
+        let mut opened = Vec::with_capacity(records.len());
+        for record in records.drain(..) {
+            opened.push(self.open(&record, stop).await?);
+        }
+        self.load(&opened).await?;
+        for (record, after) in opened.iter().zip(1..) {
+            self.apply(record)?;
+            if self.pending.entries >= self.shared.config.features.flush_events_max {
+                self.flush(stop).await?;
+                // The flush may have made room among states that were loaded for what follows.
+                self.load(&opened[after..]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&self, record: &Record, stop: &Stop) -> Result<Opened<S::Entry>, Trouble> {
+        let units = self.read(record, stop).await?;
+        let keys = self.session.keys();
+        let keyed = |unit: Unit<S::Entry>| (S::key(keys, &unit.entry), unit);
+        Ok(Opened {
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            units: units.into_iter().map(keyed).collect(),
+        })
+    }
+
+    /// The entries of a record, however long the registry takes to say what it needs.
+    async fn read(&self, record: &Record, stop: &Stop) -> Result<Vec<Unit<S::Entry>>, Trouble> {
+        let (partition, offset) = (self.partition, record.offset);
+        let mut wait = READ_WAIT_MIN;
+        loop {
+            let trouble = match self.shared.stage.read(record).await {
+                Ok(units) => return Ok(units),
+                Err(ReadError::Unreadable(cause)) => {
+                    error!(topic = %record.topic, partition, offset, cause, "skipped a record");
+                    let reason = S::STAGE.name();
+                    let labels = EventLabels { verdict: "unreadable", reason };
+                    self.shared.metrics.events.get_or_create(&labels).inc();
+                    return Ok(Vec::new());
+                }
+                Err(ReadError::Trouble(cause)) => cause,
+            };
+            if wait == READ_WAIT_MIN {
+                warn!(partition, offset, trouble, "partition waits");
+            }
+            tokio::select! {
+                () = stop.started() => return Err(Trouble::Stopped),
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(READ_WAIT_MAX),
+            }
+        }
+    }
+
+    /// Fetches the states that the records will change and that are not in memory.
+    async fn load(&mut self, records: &[Opened<S::Entry>]) -> Result<(), Trouble> {
+        let keys = records.iter().flat_map(|record| &record.units).map(|(key, _)| key);
+        let missing: HashSet<&String> = keys.filter(|key| !self.states.contains(key)).collect();
+        let missing: Vec<String> = missing.into_iter().cloned().collect();
+        for keys in missing.chunks(KEYS_MAX) {
+            let blobs = self.session.blobs(keys, &self.owned).await?;
+            for (key, blob) in keys.iter().zip(blobs) {
+                let decoded = blob.map(|blob| S::decode(&blob)).transpose();
+                let state = decoded.map_err(|cause| Trouble::State { key: key.clone(), cause })?;
+                self.states.insert(key.clone(), state.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &Opened<S::Entry>) -> Result<(), Trouble> {
+        if record.offset < self.progress.next_offset {
+            return Ok(());
+        }
+        let mut index = 0;
+        for ((key, unit), place) in record.units.iter().zip(0..) {
+            self.pending.entries += 1;
+            if let Some((partition, position)) = unit.source {
+                if self.progress.contains(partition, position) {
+                    self.count_duplicate();
+                    continue;
+                }
+                self.progress.sources.insert(partition, position);
+            }
+            let unloaded = || Trouble::Unloaded { key: key.clone() };
+            let state = self.states.get(key).ok_or_else(unloaded)?;
+            let epoch = self.progress.epoch;
+            let at = Position { epoch, next_offset: record.offset, next_index: place };
+            let mut said = Vec::new();
+            let applied = S::apply(state, &unit.entry, at, &mut said);
+            self.note(applied, key, &unit.entry);
+            for signal in said {
+                self.pending.signals.push(SignalEntry { offset: record.offset, index, signal });
+                index += 1;
+            }
+        }
+        self.progress.next_offset = record.offset + 1;
+        self.pending.entries += usize::from(record.units.is_empty());
+        self.pending.newest_record_ms = record.timestamp_ms;
+        self.pending.oldest_record_ms.get_or_insert(record.timestamp_ms);
+        Ok(())
+    }
+
+    fn note(&mut self, applied: Applied, key: &str, entry: &S::Entry) {
+        match applied {
+            Applied::Counted => {
+                self.states.touch(key);
+                self.pending.changed.extend(S::changed(entry));
+                self.pending.counted += 1;
+            }
+            Applied::Duplicate => self.count_duplicate(),
+            Applied::TooLate => {
+                self.shared.metrics.late_events.inc();
+            }
+            // The store was ahead of the watermark: what it said about items is durable already.
+            Applied::Replayed => {}
+        }
+    }
+
+    fn count_duplicate(&self) {
+        self.shared.metrics.duplicates.get_or_create(&labels::<S>()).inc();
+    }
+
+    /// Flushes what is pending; makes sure of the watermark when nothing is.
+    pub(crate) async fn flush_or_check(&mut self, stop: &Stop) -> Result<(), Trouble> {
+        if self.has_progress() {
+            return self.flush(stop).await;
+        }
+        self.session.blobs(&[], &self.owned).await?;
+        self.seen_at = Instant::now();
+        Ok(())
+    }
+
+    /// Signals acknowledged, then blobs, then the watermark. After an error nothing in memory is to be trusted.
+    pub(crate) async fn flush(&mut self, stop: &Stop) -> Result<(), Trouble> {
+        if !self.has_progress() {
+            return Ok(());
+        }
+        let started = self.shared.clock.instant();
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.signals.is_empty() {
+            tokio::select! {
+                () = stop.revoked() => return Err(Trouble::Stopped),
+                sent = self.shared.stage.publish(self.partition, pending.signals) => sent?,
+            }
+        }
+        let encode = |(key, state): (&str, &S::State)| (key.to_owned(), S::encode(state));
+        let flush = Flush {
+            blobs: self.states.dirty().map(encode).collect(),
+            changed: pending.changed.into_iter().collect(),
+            watermark: self.progress.clone(),
+        };
+        let flushed = self.session.flush(&flush, &self.owned).await?;
+        self.owned.watermark = Some(flush.watermark);
+        self.states.stored();
+        self.seen_at = Instant::now();
+        self.claim.commit(self.progress.next_offset);
+        self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
+        let age_ms = |since_ms: i64| (self.shared.clock.now_ms() - since_ms).max(0) as f64;
+        let metrics = &self.shared.metrics;
+        let took = self.shared.clock.instant() - started;
+        metrics.flush_duration.get_or_create(&labels::<S>()).observe(took.as_secs_f64());
+        if let (Some(oldest_ms), upnext_store::Stage::Users) = (pending.oldest_record_ms, S::STAGE)
+        {
+            metrics.feature_freshness.observe(age_ms(oldest_ms) / 1_000.0);
+        }
+        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
+        let newest_s = age_ms(pending.newest_record_ms) / 1_000.0;
+        metrics.consumer_lag_seconds.get_or_create(&lag).set(newest_s);
+        self.report(flushed);
+        Ok(())
+    }
+
+    fn report(&self, flushed: Flushed) {
+        let metrics = &self.shared.metrics;
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        metrics.flushed_states.get_or_create(&labels::<S>()).inc_by(count(flushed.stored));
+        metrics.skipped_puts.get_or_create(&labels::<S>()).inc_by(count(flushed.skipped));
+    }
+}
+
+pub(crate) fn labels<S: Stage>() -> StageLabels {
+    StageLabels { stage: S::STAGE.name() }
+}
