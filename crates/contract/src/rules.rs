@@ -10,7 +10,8 @@ use upnext_common::item::Item;
 
 use crate::verdict::{Reason, Rejection};
 
-pub(crate) use field::{Field, Seen};
+pub(crate) use field::Field;
+use field::{EventField, ItemField, Seen};
 
 const FILES: [&str; 4] = [
     include_str!("../../../schemas/rules/head.toml"),
@@ -77,9 +78,9 @@ enum Format {
 #[derive(Debug)]
 pub struct Rules {
     all: Vec<Rule>,
-    /// For each event type the places of its rules in `all`.
-    by_type: [Vec<usize>; EventType::ALL.len()],
-    of_items: Vec<usize>,
+    /// For each event type the places of its rules in `all`, with their fields.
+    by_type: [Vec<(usize, EventField)>; EventType::ALL.len()],
+    of_items: Vec<(usize, ItemField)>,
 }
 
 #[derive(Deserialize)]
@@ -102,11 +103,19 @@ impl Rules {
         for file in files {
             all.extend(toml::from_str::<File>(file)?.rule);
         }
-        let places = |applies: &dyn Fn(Field) -> bool| -> Vec<usize> {
-            (0..all.len()).filter(|place| applies(all[*place].field)).collect()
+        let fields = || all.iter().map(|rule| rule.field).enumerate();
+        let of_event = |(place, field)| match field {
+            Field::Event(field) => Some((place, field)),
+            Field::Item(_) => None,
         };
-        let by_type = EventType::ALL.map(|kind| places(&|field| field.is_of_event(kind)));
-        let of_items = places(&|field| field.is_of_item());
+        let of_item = |(place, field)| match field {
+            Field::Event(_) => None,
+            Field::Item(field) => Some((place, field)),
+        };
+        let by_type = EventType::ALL.map(|kind| {
+            fields().filter_map(of_event).filter(|(_, field)| field.is_of(kind)).collect()
+        });
+        let of_items = fields().filter_map(of_item).collect();
         Ok(Self { all, by_type, of_items })
     }
 
@@ -117,28 +126,28 @@ impl Rules {
 
     /// The first rule of severity `reject` that the event breaks. Broken warnings go to `warn` by their place.
     pub(crate) fn check_event(&self, event: &Event, warn: impl FnMut(usize)) -> Option<Rejection> {
-        let places = &self.by_type[usize::from(event.event_type().code())];
-        self.first_broken(places, |field| field.of_event(event), warn)
+        let rules = &self.by_type[usize::from(event.event_type().code())];
+        self.first_broken(rules.iter().map(|(place, field)| (*place, field.of(event))), warn)
     }
 
     /// As [`Self::check_event`], for catalogue items.
     pub(crate) fn check_item(&self, item: &Item) -> Option<Rejection> {
-        self.first_broken(&self.of_items, |field| field.of_item(item), |_| {})
+        let rules = self.of_items.iter();
+        self.first_broken(rules.map(|(place, field)| (*place, field.of(item))), |_| {})
     }
 
     fn first_broken<'a>(
         &self,
-        places: &[usize],
-        see: impl Fn(Field) -> Option<Seen<'a>>,
+        seen: impl Iterator<Item = (usize, Option<Seen<'a>>)>,
         mut warn: impl FnMut(usize),
     ) -> Option<Rejection> {
-        for place in places {
-            let rule = &self.all[*place];
-            let Some(broken) = see(rule.field).and_then(|seen| rule.check(&seen)) else {
+        for (place, seen) in seen {
+            let rule = &self.all[place];
+            let Some(broken) = seen.and_then(|seen| rule.check(&seen)) else {
                 continue;
             };
             match rule.severity {
-                Severity::Warn => warn(*place),
+                Severity::Warn => warn(place),
                 Severity::Reject => return Some(broken.of(rule)),
             }
         }

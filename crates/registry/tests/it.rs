@@ -25,11 +25,12 @@ fn loopback() -> SocketAddr {
 async fn start(data_dir: &Path) -> Registry {
     Registry::start(RegistryConfig { listen: loopback(), data_dir: data_dir.to_owned() })
         .await
-        .unwrap()
+        .expect("a free port and a fresh directory")
 }
 
 fn client(url: &str) -> Arc<RegistryClient> {
-    Arc::new(RegistryClient::new(url, &config::Registry::default(), Clock::system()).unwrap())
+    let client = RegistryClient::new(url, &config::Registry::default(), Clock::system());
+    Arc::new(client.expect("a valid URL"))
 }
 
 fn viewed() -> Event {
@@ -47,14 +48,32 @@ fn viewed() -> Event {
     }
 }
 
+/// What an event type has beside the head.
+fn fields_of(kind: EventType) -> serde_json::Value {
+    match kind {
+        EventType::ItemViewed
+        | EventType::ItemClicked
+        | EventType::ItemLiked
+        | EventType::ItemAddedToCart
+        | EventType::ItemHidden => serde_json::json!({ "item_id": "i" }),
+        EventType::ItemDwelled => serde_json::json!({ "item_id": "i", "dwell_ms": 1 }),
+        EventType::ItemPurchased => serde_json::json!({
+            "item_id": "i", "price_minor": 1, "currency": "EUR", "quantity": 1
+        }),
+        EventType::ItemsShown => serde_json::json!({ "item_ids": ["i", "j"] }),
+        EventType::Searched => serde_json::json!({ "query": "q" }),
+        EventType::UserErased => serde_json::json!({}),
+    }
+}
+
 fn raw<'a>(key: &'a str, value: &'a [u8]) -> Raw<'a> {
     Raw { key: Some(key.as_bytes()), value: Some(value), timestamp_ms: NOW_MS }
 }
 
 /// One HTTP/1.1 exchange; status line and body as text.
 async fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(address).await.expect("the registry listens");
+    stream.write_all(request.as_bytes()).await.expect("the registry reads");
     let mut answer = Vec::new();
     // A refused body may end with a reset once the answer is out.
     drop(stream.read_to_end(&mut answer).await);
@@ -70,24 +89,9 @@ async fn events_of_every_type_are_registered_judged_and_read_back() {
     let contract = Contract::new(Arc::clone(&client), Limits::default());
     let decoder = Decoder::new(Arc::clone(&client));
     for kind in EventType::ALL {
-        let form = serde_json::json!({
-            "type": kind.name(), "user_id": "u", "event_time": NOW_MS, "item_id": "i", "item_ids": ["i"],
-            "query": "q", "dwell_ms": 1, "price_minor": 1, "currency": "EUR", "quantity": 1,
-        });
-        let wanted: &[&str] = match kind {
-            EventType::ItemsShown => &["item_ids"],
-            EventType::Searched => &["query"],
-            EventType::UserErased => &[],
-            EventType::ItemDwelled => &["item_id", "dwell_ms"],
-            EventType::ItemPurchased => &["item_id", "price_minor", "currency", "quantity"],
-            _ => &["item_id"],
-        };
-        let is_wanted = |name: &String| {
-            ["type", "user_id", "event_time"].contains(&name.as_str())
-                || wanted.contains(&name.as_str())
-        };
-        let mut form = form;
-        form.as_object_mut().unwrap().retain(|name, _| is_wanted(name));
+        let mut form = fields_of(kind);
+        form["type"] = kind.name().into();
+        form["user_id"] = "u".into();
         let event = json::read_event(&form, json::Defaults { now_ms: NOW_MS }).unwrap();
         let value = encoder.event(&event).unwrap();
         let verdict = contract.judge(raw("u", &value)).await.unwrap();

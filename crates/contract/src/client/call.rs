@@ -40,13 +40,9 @@ impl Call {
     }
 
     pub(super) async fn schema(&self, id: u32) -> Result<Fetched, Lookup> {
-        let found =
-            rest::get_schema_by_id(id, &self.settings).await.map_err(|error| {
-                match classify(&error) {
-                    RegistryError::Refused { code: SCHEMA_NOT_FOUND, .. } => Lookup::Unknown,
-                    trouble => Lookup::Trouble(trouble),
-                }
-            })?;
+        let found = rest::get_schema_by_id(id, &self.settings)
+            .await
+            .map_err(|error| lookup_of(classify(&error)))?;
         if found.schema_type != SchemaType::Avro {
             let detail = format!("its type is {:?}", found.schema_type);
             return Err(Lookup::Flawed(SchemaFlaw::NotAvro { detail }));
@@ -87,6 +83,14 @@ impl Call {
 
     pub(super) async fn subjects(&self) -> Result<(), RegistryError> {
         rest::get_all_subjects(&self.settings).await.map(drop).map_err(|error| classify(&error))
+    }
+}
+
+fn lookup_of(error: RegistryError) -> Lookup {
+    if matches!(error, RegistryError::Refused { code: SCHEMA_NOT_FOUND, .. }) {
+        Lookup::Unknown
+    } else {
+        Lookup::Trouble(error)
     }
 }
 

@@ -1,1 +1,217 @@
-//! Tests.
+//! What each answer of a registry means, what is remembered and for how long, and that waits end.
+
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+
+const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
+
+async fn answering(status: u16, body: Value) -> MockServer {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(status).set_body_json(body);
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    server
+}
+
+fn client(server: &MockServer, clock: &Clock) -> RegistryClient {
+    let settings =
+        config::Registry { timeout_ms: 200, cached_schemas_max: 2, ..config::Registry::default() };
+    RegistryClient::new(&server.uri(), &settings, clock.clone()).unwrap()
+}
+
+async fn calls(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_schema_is_asked_for_once() {
+    let server = answering(200, json!({ "schema": SCHEMA })).await;
+    let client = client(&server, &Clock::manual(0));
+    for _ in 0..3 {
+        assert_eq!(client.schema(1).await.unwrap().full_name(), "R");
+    }
+    assert_eq!(calls(&server).await, 1);
+}
+
+#[tokio::test]
+async fn askers_at_the_same_time_wait_for_one_call() {
+    let server = answering(200, json!({ "schema": SCHEMA })).await;
+    let client = client(&server, &Clock::manual(0));
+    let (a, b, c) = tokio::join!(client.schema(1), client.schema(1), client.schema(1));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!(calls(&server).await, 1);
+}
+
+#[tokio::test]
+async fn the_oldest_schema_is_forgotten_when_too_many_are_known() {
+    let server = answering(200, json!({ "schema": SCHEMA })).await;
+    let client = client(&server, &Clock::manual(0));
+    for id in [1, 2, 3, 2, 3, 1] {
+        assert!(client.schema(id).await.is_ok());
+    }
+    assert_eq!(calls(&server).await, 4);
+}
+
+#[tokio::test]
+async fn an_unknown_id_is_remembered_for_a_while() {
+    let server =
+        answering(404, json!({ "error_code": 40_403, "message": "Schema not found" })).await;
+    let clock = Clock::manual(0);
+    let client = client(&server, &clock);
+    assert_eq!(client.schema(1).await.unwrap_err(), Lookup::Unknown);
+    clock.advance(Duration::from_millis(4_999));
+    assert_eq!(client.schema(1).await.unwrap_err(), Lookup::Unknown);
+    assert_eq!(calls(&server).await, 1);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(client.schema(1).await.unwrap_err(), Lookup::Unknown);
+    assert_eq!(calls(&server).await, 2);
+}
+
+#[tokio::test]
+async fn every_other_failure_is_trouble_and_soon_forgotten() {
+    let plain = json!("an error page");
+    for (status, body) in [
+        (404, plain.clone()),
+        (404, json!({ "error_code": 404, "message": "no such place" })),
+        (401, json!({ "error_code": 401, "message": "who are you" })),
+        (408, plain.clone()),
+        (429, json!({ "error_code": 429, "message": "slow down" })),
+        (500, json!({ "error_code": 50_001, "message": "store" })),
+        (503, plain.clone()),
+        (504, plain.clone()),
+        (200, plain),
+        (200, json!({ "subject": "no schema in it" })),
+    ] {
+        let server = answering(status, body).await;
+        let clock = Clock::manual(0);
+        let client = client(&server, &clock);
+        let lookup = client.schema(1).await.unwrap_err();
+        assert!(
+            matches!(&lookup, Lookup::Trouble(error) if error.fault().may_retry()),
+            "{lookup:?}"
+        );
+        assert_eq!(client.schema(1).await.unwrap_err(), lookup);
+        assert_eq!(calls(&server).await, 1, "{status}");
+        clock.advance(TROUBLE_TTL);
+        assert!(client.schema(1).await.is_err());
+        assert_eq!(calls(&server).await, 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_hangs_is_trouble_within_the_timeout() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200)
+        .set_body_json(json!({ "schema": SCHEMA }))
+        .set_delay(Duration::from_secs(60));
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let client = client(&server, &Clock::manual(0));
+    let waited = tokio::time::timeout(Duration::from_secs(20), client.schema(1)).await;
+    assert!(matches!(waited, Ok(Err(Lookup::Trouble(RegistryError::Unavailable { .. })))));
+}
+
+#[tokio::test]
+async fn what_is_known_is_had_without_the_registry() {
+    // Not a pooled server, so that it is gone when it is dropped.
+    let server = MockServer::builder().start().await;
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "schema": SCHEMA }));
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let client = client(&server, &Clock::manual(0));
+    assert!(client.schema(1).await.is_ok());
+    drop(server);
+    assert!(client.schema(1).await.is_ok());
+    assert!(!client.is_reachable().await);
+    assert!(matches!(client.schema(2).await, Err(Lookup::Trouble(_))));
+}
+
+#[tokio::test]
+async fn other_schema_types_and_flawed_schemas_are_not_decoded_with() {
+    let proto = json!({ "schema": "syntax", "schemaType": "PROTOBUF" });
+    let bomb = json!({ "schema": r#"{"type":"array","items":"null"}"# });
+    for (body, word) in [(proto, "NotAvro"), (bomb, "ZeroWidth")] {
+        let server = answering(200, body).await;
+        let lookup = client(&server, &Clock::manual(0)).schema(1).await.unwrap_err();
+        assert!(format!("{lookup:?}").contains(word), "{lookup:?}");
+    }
+}
+
+/// A registry in which `/schemas/ids/1` refers to `a`, and each subject to the ones given.
+async fn referring(edges: &[(&str, &str, &[&str])]) -> MockServer {
+    let server = MockServer::start().await;
+    let references = |names: &[&str]| -> Value {
+        names.iter().map(|name| json!({ "name": name, "subject": name, "version": 1 })).collect()
+    };
+    for (subject, text, names) in edges {
+        let body = json!({
+            "subject": subject, "version": 1, "id": 9, "schema": text, "references": references(names)
+        });
+        let place = if *subject == "root" {
+            "/schemas/ids/1".to_owned()
+        } else {
+            format!("/subjects/{subject}/versions/1")
+        };
+        let answer = ResponseTemplate::new(200).set_body_json(body);
+        Mock::given(method("GET")).and(path(place)).respond_with(answer).mount(&server).await;
+    }
+    server
+}
+
+#[tokio::test]
+async fn references_are_fetched_deepest_first() {
+    let record = |name: &str, kind: &str| {
+        format!(r#"{{"type":"record","name":"{name}","fields":[{{"name":"x","type":"{kind}"}}]}}"#)
+    };
+    let root = r#"{"type":"record","name":"Root","fields":[{"name":"c","type":"C"},{"name":"b","type":"B"}]}"#;
+    let (b, c, d) = (record("B", "C"), record("C", "D"), record("D", "int"));
+    let server = referring(&[
+        ("root", root, &["C", "B"]),
+        ("B", &b, &["C"]),
+        ("C", &c, &["D"]),
+        ("D", &d, &[]),
+    ])
+    .await;
+    let schema = client(&server, &Clock::manual(0)).schema(1).await.unwrap();
+    assert!(schema.decode(&[2, 4]).is_ok());
+}
+
+#[tokio::test]
+async fn references_in_a_circle_are_given_up() {
+    let server =
+        referring(&[("root", SCHEMA, &["B"]), ("B", SCHEMA, &["C"]), ("C", SCHEMA, &["B"])]).await;
+    let lookup = client(&server, &Clock::manual(0)).schema(1).await.unwrap_err();
+    let expected = RegistryError::TooManyReferences { max: 16 };
+    assert_eq!(lookup, Lookup::Trouble(expected));
+    assert!(calls(&server).await <= 18);
+}
+
+#[tokio::test]
+async fn soft_deleted_schemas_are_asked_for_too() {
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "schema": SCHEMA }));
+    let deleted = query_param("deleted", "true");
+    Mock::given(deleted).respond_with(answer).mount(&server).await;
+    assert!(client(&server, &Clock::manual(0)).schema(1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refused_registration_is_the_callers_fault() {
+    let server = MockServer::start().await;
+    for (code, may_retry) in [(409, false), (40_901, false), (42_201, false), (50_001, true)] {
+        let body = json!({ "error_code": code, "message": "no" });
+        let status = if code > 999 { u16::try_from(code / 100).unwrap() } else { 409 };
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        let mock = Mock::given(method("POST")).respond_with(answer).mount_as_scoped(&server).await;
+        let error = client(&server, &Clock::manual(0)).register("s", SCHEMA).await.unwrap_err();
+        assert_eq!(error.fault().may_retry(), may_retry, "{error}");
+        drop(mock);
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_trouble_when_it_is_used() {
+    let client =
+        RegistryClient::new("nowhere", &config::Registry::default(), Clock::manual(0)).unwrap();
+    assert!(matches!(client.schema(1).await, Err(Lookup::Trouble(_))));
+}

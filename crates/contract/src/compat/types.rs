@@ -116,7 +116,9 @@ impl Environment {
                 branches.iter().map(branch).collect::<Result<_, _>>().map(Type::Union)
             }
             Value::Object(object) => self.complex(object, namespace, level),
-            other => Err(SchemaError::new(format!("not a type: {other}"))),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {
+                Err(SchemaError::new(format!("not a type: {schema}")))
+            }
         }
     }
 
@@ -143,22 +145,19 @@ impl Environment {
         let inner = |key: &str| {
             object.get(key).ok_or_else(|| SchemaError::new(format!("`{key}` is missing")))
         };
-        match inner("type")? {
-            Value::String(kind) => match kind.as_str() {
-                "record" | "error" | "enum" | "fixed" => {
-                    self.define(kind, object, namespace, level)
-                }
-                "array" => Ok(Type::Array(Box::new(self.resolve(
-                    inner("items")?,
-                    namespace,
-                    level + 1,
-                )?))),
-                "map" => {
-                    Ok(Type::Map(Box::new(self.resolve(inner("values")?, namespace, level + 1)?)))
-                }
-                name => self.by_name(name, namespace),
-            },
-            nested => self.resolve(nested, namespace, level + 1),
+        let kind = inner("type")?;
+        let Value::String(word) = kind else {
+            return self.resolve(kind, namespace, level + 1);
+        };
+        match word.as_str() {
+            "record" | "error" | "enum" | "fixed" => self.define(word, object, namespace, level),
+            "array" => {
+                Ok(Type::Array(Box::new(self.resolve(inner("items")?, namespace, level + 1)?)))
+            }
+            "map" => {
+                Ok(Type::Map(Box::new(self.resolve(inner("values")?, namespace, level + 1)?)))
+            }
+            name => self.by_name(name, namespace),
         }
     }
 

@@ -14,10 +14,8 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(super) fn of(value: &'a Value) -> Result<Self, Rejection> {
-        match value {
-            Value::Object(fields) => Ok(Self { fields, taken: Vec::with_capacity(16) }),
-            other => Err(wrong("", "an object", other)),
-        }
+        let fields = value.as_object().ok_or_else(|| wrong("", "an object", value))?;
+        Ok(Self { fields, taken: Vec::with_capacity(16) })
     }
 
     /// A field that is there and not null.
@@ -122,10 +120,7 @@ impl<'a> Object<'a> {
 }
 
 fn text_of(value: &Value, pointer: &str) -> Result<String, Rejection> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(wrong(pointer, "a text", other)),
-    }
+    value.as_str().map(str::to_owned).ok_or_else(|| wrong(pointer, "a text", value))
 }
 
 fn integer_of(value: &Value, name: &str) -> Result<i64, Rejection> {

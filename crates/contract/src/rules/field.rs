@@ -8,43 +8,41 @@ use upnext_common::item::Item;
 
 /// A field of events or items, by the name the rule files give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
 pub(crate) enum Field {
-    #[serde(rename = "event_id")]
+    Event(EventField),
+    Item(ItemField),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventField {
     EventId,
-    #[serde(rename = "user_id")]
     UserId,
-    #[serde(rename = "anonymous_id")]
     AnonymousId,
-    #[serde(rename = "session_id")]
     SessionId,
-    #[serde(rename = "surface")]
     Surface,
-    #[serde(rename = "decision_id")]
     DecisionId,
-    #[serde(rename = "props")]
     Props,
     #[serde(rename = "props.keys")]
     PropsKeys,
     #[serde(rename = "props.values")]
     PropsValues,
-    #[serde(rename = "item_id")]
     ItemId,
-    #[serde(rename = "item_ids")]
     ItemIds,
     #[serde(rename = "item_ids.each")]
     ItemIdsEach,
-    #[serde(rename = "dwell_ms")]
     DwellMs,
-    #[serde(rename = "price_minor")]
     PriceMinor,
-    #[serde(rename = "currency")]
     Currency,
-    #[serde(rename = "quantity")]
     Quantity,
-    #[serde(rename = "query")]
     Query,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum ItemField {
     #[serde(rename = "item.item_id")]
-    CatalogueId,
+    ItemId,
     #[serde(rename = "item.title")]
     Title,
     #[serde(rename = "item.category")]
@@ -77,6 +75,15 @@ impl Field {
     /// RFC 6901 pointer to the field.
     pub(crate) fn pointer(self) -> &'static str {
         match self {
+            Self::Event(field) => field.pointer(),
+            Self::Item(field) => field.pointer(),
+        }
+    }
+}
+
+impl EventField {
+    fn pointer(self) -> &'static str {
+        match self {
             Self::EventId => "/event_id",
             Self::UserId => "/user_id",
             Self::AnonymousId => "/anonymous_id",
@@ -84,29 +91,19 @@ impl Field {
             Self::Surface => "/surface",
             Self::DecisionId => "/decision_id",
             Self::Props | Self::PropsKeys | Self::PropsValues => "/props",
-            Self::ItemId | Self::CatalogueId => "/item_id",
+            Self::ItemId => "/item_id",
             Self::ItemIds | Self::ItemIdsEach => "/item_ids",
             Self::DwellMs => "/dwell_ms",
             Self::PriceMinor => "/price_minor",
             Self::Currency => "/currency",
             Self::Quantity => "/quantity",
             Self::Query => "/query",
-            Self::Title => "/title",
-            Self::Category => "/category",
-            Self::Price => "/price",
-            Self::Attributes | Self::AttributesKeys | Self::AttributesValues => "/attributes",
         }
     }
 
-    pub(crate) fn is_of_item(self) -> bool {
+    /// Whether events of a type have the field.
+    pub(crate) fn is_of(self, kind: EventType) -> bool {
         match self {
-            Self::CatalogueId
-            | Self::Title
-            | Self::Category
-            | Self::Price
-            | Self::Attributes
-            | Self::AttributesKeys
-            | Self::AttributesValues => true,
             Self::EventId
             | Self::UserId
             | Self::AnonymousId
@@ -115,32 +112,17 @@ impl Field {
             | Self::DecisionId
             | Self::Props
             | Self::PropsKeys
-            | Self::PropsValues
-            | Self::ItemId
-            | Self::ItemIds
-            | Self::ItemIdsEach
-            | Self::DwellMs
-            | Self::PriceMinor
-            | Self::Currency
-            | Self::Quantity
-            | Self::Query => false,
-        }
-    }
-
-    /// Whether events of a type have the field.
-    pub(crate) fn is_of_event(self, kind: EventType) -> bool {
-        match self {
+            | Self::PropsValues => true,
             Self::ItemId => kind.is_interaction() || kind == EventType::ItemHidden,
             Self::ItemIds | Self::ItemIdsEach => kind == EventType::ItemsShown,
             Self::DwellMs => kind == EventType::ItemDwelled,
             Self::PriceMinor | Self::Currency | Self::Quantity => kind == EventType::ItemPurchased,
             Self::Query => kind == EventType::Searched,
-            head_or_item => !head_or_item.is_of_item(),
         }
     }
 
     /// What the event has there; nothing where the field is absent.
-    pub(crate) fn of_event(self, event: &Event) -> Option<Seen<'_>> {
+    pub(crate) fn of(self, event: &Event) -> Option<Seen<'_>> {
         match self {
             Self::EventId => Some(Seen::Text(&event.event_id)),
             Self::UserId => event.user_id.as_deref().map(Seen::Text),
@@ -152,7 +134,13 @@ impl Field {
             Self::PropsKeys => Some(Seen::Keys(&event.props)),
             Self::PropsValues => Some(Seen::Values(&event.props)),
             Self::ItemId => event.body.item_id().map(Seen::Text),
-            body => body.of_body(&event.body),
+            Self::ItemIds
+            | Self::ItemIdsEach
+            | Self::DwellMs
+            | Self::PriceMinor
+            | Self::Currency
+            | Self::Quantity
+            | Self::Query => self.of_body(&event.body),
         }
     }
 
@@ -179,21 +167,29 @@ impl Field {
             (_, _) => None,
         }
     }
+}
+
+impl ItemField {
+    fn pointer(self) -> &'static str {
+        match self {
+            Self::ItemId => "/item_id",
+            Self::Title => "/title",
+            Self::Category => "/category",
+            Self::Price => "/price",
+            Self::Attributes | Self::AttributesKeys | Self::AttributesValues => "/attributes",
+        }
+    }
 
     /// What the item has there.
-    pub(crate) fn of_item(self, item: &Item) -> Option<Seen<'_>> {
+    pub(crate) fn of(self, item: &Item) -> Option<Seen<'_>> {
         match self {
-            Self::CatalogueId => Some(Seen::Text(&item.item_id)),
+            Self::ItemId => Some(Seen::Text(&item.item_id)),
             Self::Title => item.title.as_deref().map(Seen::Text),
             Self::Category => item.category.as_deref().map(Seen::Text),
             Self::Price => item.price.map(Seen::Number),
             Self::Attributes => Some(Seen::Count(item.attributes.len())),
             Self::AttributesKeys => Some(Seen::Keys(&item.attributes)),
             Self::AttributesValues => Some(Seen::Values(&item.attributes)),
-            of_events => {
-                debug_assert!(!of_events.is_of_item(), "rules are sorted when they are parsed");
-                None
-            }
         }
     }
 }

@@ -28,28 +28,31 @@ fn example(value: &toml::Value) -> Value {
 fn place(rule: &Rule, object: &mut Value, example: Value) {
     let name = rule.field.pointer().trim_start_matches('/');
     object[name] = match rule.field {
-        Field::PropsKeys | Field::AttributesKeys => json!({example.as_str().unwrap(): "v"}),
-        Field::PropsValues | Field::AttributesValues => json!({"k": example}),
-        Field::ItemIdsEach => json!([example]),
-        _ => example,
+        Field::Event(EventField::PropsKeys) | Field::Item(ItemField::AttributesKeys) => {
+            json!({example.as_str().unwrap(): "v"})
+        }
+        Field::Event(EventField::PropsValues) | Field::Item(ItemField::AttributesValues) => {
+            json!({"k": example})
+        }
+        Field::Event(EventField::ItemIdsEach) => json!([example]),
+        Field::Event(_) | Field::Item(_) => example,
     };
 }
 
 /// The rules broken by an event or item that has the example: rejecting and warning ones.
 fn broken(rules: &Rules, rule: &Rule, value: &toml::Value) -> Vec<String> {
-    let mut found = Vec::new();
-    if rule.field.is_of_item() {
+    let Field::Event(field) = rule.field else {
         let mut object = json!({"item_id": "sku-1"});
         place(rule, &mut object, example(value));
-        found.extend(rules.check_item(&read_item(&object).unwrap()));
+        let found = rules.check_item(&read_item(&object).unwrap());
         return found.into_iter().map(|rejection| rejection.detail).collect();
-    }
-    let kind = EventType::ALL.into_iter().find(|kind| rule.field.is_of_event(*kind)).unwrap();
+    };
+    let kind = EventType::ALL.into_iter().find(|kind| field.is_of(*kind)).unwrap();
     let mut object = write_event(&sample(kind));
     place(rule, &mut object, example(value));
     let event = read_event(&object, Defaults { now_ms: 0 }).unwrap();
     let mut warned = Vec::new();
-    found.extend(rules.check_event(&event, |place| warned.push(place)));
+    let found = rules.check_event(&event, |place| warned.push(place));
     let warned = warned.into_iter().map(|place| format!("(rule {})", rules.all[place].id));
     found.into_iter().map(|rejection| rejection.detail).chain(warned).collect()
 }
