@@ -85,6 +85,11 @@ impl BatchHeader {
         self.attributes & TRANSACTIONAL != 0
     }
 
+    /// Whether its records all have the time they were appended at, the batch's largest.
+    pub(crate) fn has_append_time(&self) -> bool {
+        self.attributes & LOG_APPEND_TIME != 0
+    }
+
     /// Whether the producer numbers its batches.
     pub(crate) fn is_idempotent(&self) -> bool {
         self.producer_id >= 0 && self.base_sequence >= 0

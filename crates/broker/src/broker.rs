@@ -91,12 +91,8 @@ fn lock(data_dir: &Path) -> Result<File, BrokerError> {
     let storage = |source| BrokerError::Storage { path: PathBuf::from(data_dir), source };
     std::fs::create_dir_all(data_dir).map_err(storage)?;
     let path = data_dir.join("lock");
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(storage)?;
+    let file =
+        File::options().write(true).create(true).truncate(false).open(path).map_err(storage)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(BrokerError::InUse { path: data_dir.to_owned() }),

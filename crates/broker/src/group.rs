@@ -15,7 +15,7 @@ use kafka_protocol::ResponseError;
 
 pub(crate) use join::Join;
 pub(crate) use member::Member;
-pub(crate) use round::{Joined, JoinRefused, Synced};
+pub(crate) use round::{JoinRefused, Joined, Synced};
 
 pub(crate) struct Group {
     state: State,
@@ -36,7 +36,9 @@ pub(crate) struct Group {
 pub(crate) enum State {
     Empty,
     /// Waiting for members to join; the flag says that it is a first round, which waits its delay out.
-    Joining { is_first: bool },
+    Joining {
+        is_first: bool,
+    },
     /// Waiting for the leader's assignment.
     Syncing,
     Stable,

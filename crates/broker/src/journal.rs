@@ -70,7 +70,8 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         let facts: Vec<T> = facts.collect();
         let lines = encode(facts.iter())?;
         let beside = self.path.with_extension("new");
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
         file.write_all_at(&lines, 0)?;
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)?;

@@ -128,4 +128,4 @@ fn facts(groups: &BTreeMap<String, ByPartition>) -> impl Iterator<Item = Fact> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -106,7 +106,7 @@ impl Transactions {
         if was.is_some_and(|was| was != record.identity()) {
             return Err(ResponseError::ProducerFenced);
         }
-        record.epoch += 1;
+        record.epoch = record.epoch.saturating_add(1);
         if record.state == State::Ongoing {
             self.end_record(&mut inner, id, record.clone(), false)?;
             record = inner.records.get(id).cloned().unwrap_or(record);
@@ -171,10 +171,10 @@ impl Transactions {
     ) -> Result<T, ResponseError> {
         let inner = self.inner.lock();
         let record = inner.records.get(id).ok_or(ResponseError::InvalidProducerIdMapping)?;
-        record.check(who).map_err(|error| match error {
-            ResponseError::ProducerFenced => ResponseError::InvalidProducerEpoch,
-            other => other,
-        })?;
+        match record.check(who) {
+            Err(ResponseError::ProducerFenced) => return Err(ResponseError::InvalidProducerEpoch),
+            checked => checked?,
+        }
         let holds = record.state == State::Ongoing
             && record.partitions.contains(&(partition.0.to_owned(), partition.1));
         if !holds {

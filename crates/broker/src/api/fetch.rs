@@ -29,7 +29,7 @@ pub(super) async fn fetch(node: &Node, request: FetchRequest) -> FetchResponse {
     let bytes_max = size(request.max_bytes).min(node.config.fetch_bytes_max);
     let bytes_min = size(request.min_bytes).min(bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
-    let end = wait_until(wait);
+    let end = Instant::now() + wait;
     let woken = Arc::new(Notify::new());
     loop {
         // Enrolled before reading, so that nothing appended in between is missed.
@@ -40,11 +40,6 @@ pub(super) async fn fetch(node: &Node, request: FetchRequest) -> FetchResponse {
             return FetchResponse::default().with_responses(gathered.topics);
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "tokio's clock, which stands still in paused tests")]
-fn wait_until(wait: Duration) -> Instant {
-    Instant::now() + wait
 }
 
 fn enrol(node: &Node, topics: &[FetchTopic], woken: &Arc<Notify>) {

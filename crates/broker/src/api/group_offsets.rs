@@ -77,7 +77,10 @@ fn check(
 pub(super) fn fetch(node: &Node, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if version < 8 {
         let asked = request.topics.map(|topics| {
-            topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+            topics
+                .into_iter()
+                .map(|topic| (topic.name.to_string(), topic.partition_indexes))
+                .collect()
         });
         let found = find(node, &request.group_id, asked, request.require_stable);
         return OffsetFetchResponse::default().with_topics(
@@ -86,7 +89,10 @@ pub(super) fn fetch(node: &Node, version: i16, request: OffsetFetchRequest) -> O
     }
     let groups = request.groups.into_iter().map(|group| {
         let asked = group.topics.map(|topics| {
-            topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+            topics
+                .into_iter()
+                .map(|topic| (topic.name.to_string(), topic.partition_indexes))
+                .collect()
         });
         let found = find(node, &group.group_id, asked, request.require_stable);
         OffsetFetchResponseGroup::default()
@@ -112,20 +118,22 @@ fn find(
     asked: Option<ByTopic<i32>>,
     require_stable: bool,
 ) -> ByTopic<Found> {
-    let asked = asked.unwrap_or_else(|| node.groups.with_offsets(|offsets| {
-        let mut all: ByTopic<i32> = Vec::new();
-        for committed in offsets.all_of(group) {
-            match all.last_mut() {
-                Some((topic, partitions)) if *topic == committed.topic => {
-                    partitions.push(committed.partition);
-                }
-                Some(_) | None => {
-                    all.push((committed.topic.clone(), vec![committed.partition]));
+    let asked = asked.unwrap_or_else(|| {
+        node.groups.with_offsets(|offsets| {
+            let mut all: ByTopic<i32> = Vec::new();
+            for committed in offsets.all_of(group) {
+                match all.last_mut() {
+                    Some((topic, partitions)) if *topic == committed.topic => {
+                        partitions.push(committed.partition);
+                    }
+                    Some(_) | None => {
+                        all.push((committed.topic.clone(), vec![committed.partition]));
+                    }
                 }
             }
-        }
-        all
-    }));
+            all
+        })
+    });
     let find = |topic: &str, partition: i32| Found {
         partition,
         is_pending: require_stable && node.transactions.is_pending(group, topic, partition),
@@ -195,8 +203,7 @@ pub(super) fn delete(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteR
     let deleted = node.groups.delete_offsets(&request.group_id, partitions.collect());
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
-            OffsetDeleteResponsePartition::default()
-                .with_partition_index(partition.partition_index)
+            OffsetDeleteResponsePartition::default().with_partition_index(partition.partition_index)
         });
         let partitions = partitions.collect();
         OffsetDeleteResponseTopic::default().with_partitions(partitions).with_name(topic.name)

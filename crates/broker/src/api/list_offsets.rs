@@ -23,8 +23,8 @@ pub(super) fn list_offsets(
     let committed_only = request.isolation_level == READ_COMMITTED;
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
-            let answer = ListOffsetsPartitionResponse::default()
-                .with_partition_index(asked.partition_index);
+            let answer =
+                ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             let place = (topic.name.as_str(), asked.partition_index);
             match offset_at(node, place, asked.timestamp, committed_only) {
                 Ok(found) => answer

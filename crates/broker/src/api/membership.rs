@@ -111,13 +111,11 @@ pub(super) async fn sync(node: &Node, body: SyncGroupRequest) -> SyncGroupRespon
         generation: body.generation_id,
     };
     let now = node.config.clock.instant();
-    let answer = match node
-        .groups
-        .with(&body.group_id, |group| group.sync(speaker, assignments, now))
-    {
-        Ok(answer) => answer.await.unwrap_or(Err(ResponseError::RebalanceInProgress)),
-        Err(error) => Err(error),
-    };
+    let answer =
+        match node.groups.with(&body.group_id, |group| group.sync(speaker, assignments, now)) {
+            Ok(answer) => answer.await.unwrap_or(Err(ResponseError::RebalanceInProgress)),
+            Err(error) => Err(error),
+        };
     match answer {
         Ok(Synced { protocol_type, protocol, assignment }) => SyncGroupResponse::default()
             .with_protocol_type(Some(text(protocol_type)))

@@ -21,10 +21,7 @@ use crate::wire::{Answer, Call, Request};
 pub(super) fn versions(request: &Request) -> Answer {
     let api_versions = Call::ALL.iter().map(|call| {
         let (min, max) = call.versions();
-        ApiVersion::default()
-            .with_api_key(call.code())
-            .with_min_version(min)
-            .with_max_version(max)
+        ApiVersion::default().with_api_key(call.code()).with_min_version(min).with_max_version(max)
     });
     let answer = ApiVersionsResponse::default().with_api_keys(api_versions.collect());
     if Call::ApiVersions.offers(request.version) {
@@ -79,11 +76,7 @@ fn describe_asked(
     }
 }
 
-fn find_or_create(
-    node: &Node,
-    name: &str,
-    may_create: bool,
-) -> Result<Arc<Topic>, ResponseError> {
+fn find_or_create(node: &Node, name: &str, may_create: bool) -> Result<Arc<Topic>, ResponseError> {
     check_name(name)?;
     match node.catalog.topic(name) {
         Err(ResponseError::UnknownTopicOrPartition) if may_create => {

@@ -20,7 +20,8 @@ pub(super) fn produce(node: &Node, request: &Request) -> Answer {
     let transactional_id = body.transactional_id.map(|id| id.to_string());
     let mut responses = Vec::with_capacity(body.topic_data.len());
     for topic in body.topic_data {
-        let place = Place { node, topic: &topic.name, transactional_id: transactional_id.as_deref() };
+        let place =
+            Place { node, topic: &topic.name, transactional_id: transactional_id.as_deref() };
         let appended = topic.partition_data.into_iter().map(|data| match acks {
             -1..=1 => place.append(data),
             _ => refused(data.index, ResponseError::InvalidRequiredAcks),
@@ -48,29 +49,36 @@ impl Place<'_> {
     fn append(&self, data: PartitionProduceData) -> PartitionProduceResponse {
         let records = data.records.unwrap_or_default();
         match self.append_records(data.index, &records) {
-            Ok(appended) => PartitionProduceResponse::default()
+            Ok((appended, append_time_ms)) => PartitionProduceResponse::default()
                 .with_index(data.index)
                 .with_base_offset(appended.base_offset)
-                .with_log_append_time_ms(-1)
+                .with_log_append_time_ms(append_time_ms.unwrap_or(-1))
                 .with_log_start_offset(appended.start_offset),
             Err(error) => refused(data.index, error),
         }
     }
 
-    fn append_records(&self, index: i32, records: &Bytes) -> Result<Appended, ResponseError> {
+    /// Where the records came to stand, and at what time if the topic keeps that.
+    fn append_records(
+        &self,
+        index: i32,
+        records: &Bytes,
+    ) -> Result<(Appended, Option<i64>), ResponseError> {
         let topic = self.node.catalog.topic(self.topic)?;
         let partition = topic.partition(index)?;
         let rules = topic.append_rules(self.node.config.clock.now_ms());
         let header = BatchHeader::read(records).ok_or(ResponseError::CorruptMessage)?;
-        match (self.transactional_id, header.is_transactional()) {
+        let append = || partition.append(records, rules);
+        let appended = match (self.transactional_id, header.is_transactional()) {
             (Some(id), true) => {
-                let who = Identity { producer_id: header.producer_id, epoch: header.producer_epoch };
-                let append = || partition.append(records, rules);
-                self.node.transactions.while_open(id, who, (self.topic, index), append)
+                let who =
+                    Identity { producer_id: header.producer_id, epoch: header.producer_epoch };
+                self.node.transactions.while_open(id, who, (self.topic, index), append)?
             }
-            (None, true) => Err(ResponseError::InvalidTxnState),
-            (_, false) => partition.append(records, rules),
-        }
+            (None, true) => return Err(ResponseError::InvalidTxnState),
+            (_, false) => append()?,
+        };
+        Ok((appended, rules.append_time_ms))
     }
 }
 

@@ -59,12 +59,11 @@ pub(super) fn add_partitions(
 ) -> AddPartitionsToTxnResponse {
     let topics = request.v3_and_below_topics;
     let asked = || {
-        topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|index| (topic.name.to_string(), *index))
-        })
+        topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|index| (topic.name.to_string(), *index)))
     };
-    let is_known =
-        |topic: &str, index: i32| node.catalog.partition(topic, index).map(|_| ());
+    let is_known = |topic: &str, index: i32| node.catalog.partition(topic, index).map(|_| ());
     let all_known = asked().all(|(topic, index)| is_known(&topic, index).is_ok());
     let added = if all_known {
         let id = &request.v3_and_below_transactional_id;

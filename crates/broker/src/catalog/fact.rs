@@ -13,11 +13,26 @@ pub(super) enum Fact {
         #[serde(with = "as_text")]
         id: Uuid,
     },
-    Created { name: String, topic: Topic },
-    Grown { name: String, partitions: i32 },
-    Set { name: String, settings: Settings },
-    Started { name: String, partition: i32, offset: i64 },
-    Deleted { name: String },
+    Created {
+        name: String,
+        topic: Topic,
+    },
+    Grown {
+        name: String,
+        partitions: i32,
+    },
+    Set {
+        name: String,
+        settings: Settings,
+    },
+    Started {
+        name: String,
+        partition: i32,
+        offset: i64,
+    },
+    Deleted {
+        name: String,
+    },
 }
 
 /// All there is to know of a topic but its records.
@@ -67,10 +82,10 @@ impl Recalled {
     /// The fewest facts that say the same.
     pub(super) fn facts(&self) -> impl Iterator<Item = Fact> {
         let cluster = self.cluster_id.map(|id| Fact::Cluster { id });
-        let topics = self.topics.iter().map(|(name, topic)| Fact::Created {
-            name: name.clone(),
-            topic: topic.clone(),
-        });
+        let topics = self
+            .topics
+            .iter()
+            .map(|(name, topic)| Fact::Created { name: name.clone(), topic: topic.clone() });
         cluster.into_iter().chain(topics)
     }
 

@@ -22,8 +22,7 @@ pub(crate) struct Topic {
 
 /// Refuses names that are no file names: letters, digits, `.`, `_` and `-` only.
 pub(crate) fn check_name(name: &str) -> Result<(), ResponseError> {
-    let is_plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_name = (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(is_plain)
         && !matches!(name, "." | "..");

@@ -87,7 +87,11 @@ impl Group {
         if join.protocols.is_empty() || join.protocol_type.is_empty() {
             return false;
         }
-        let others = || self.members.iter().filter(|(id, _)| **id != join.member_id);
+        let instance = join.instance_id.as_deref();
+        let is_same = |id: &String, member: &Member| {
+            *id == join.member_id || instance.is_some_and(|instance| member.is_instance(instance))
+        };
+        let others = || self.members.iter().filter(|(id, member)| !is_same(id, member));
         let is_shared = |name: &String| others().all(|(_, member)| member.knows(name));
         others().next().is_none()
             || (self.protocol_type == join.protocol_type
@@ -97,7 +101,8 @@ impl Group {
     fn enter(&mut self, id: String, join: Join, reply: JoinReply, now: Instant) {
         self.protocol_type.clone_from(&join.protocol_type);
         if let Some(old_id) = self.instance_before(&id, join.instance_id.as_deref()) {
-            self.replace(&old_id, id, join, reply, now);
+            let can_skip = join.can_skip_assignment;
+            self.replace(&old_id, id, Member::new(join, reply, now), can_skip);
         } else if let Some(present) = self.members.get_mut(&id) {
             let has_changed = present.protocols != join.protocols;
             present.protocols = join.protocols;
@@ -118,9 +123,8 @@ impl Group {
     }
 
     /// A restarted static member takes its old place, without a new round if nothing else changes.
-    fn replace(&mut self, old_id: &str, id: String, join: Join, reply: JoinReply, now: Instant) {
-        let can_skip = join.can_skip_assignment;
-        let mut member = Member::new(join, reply, now);
+    fn replace(&mut self, old_id: &str, id: String, mut member: Member, can_skip: bool) {
+        let now = member.seen;
         if let Some(mut old) = self.members.remove(old_id) {
             old.refuse(ResponseError::FencedInstanceId, old_id);
             member.assignment = old.assignment;

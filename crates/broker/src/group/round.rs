@@ -73,13 +73,11 @@ impl Group {
 
     /// Ends the joining with those who came. Static members keep their place while their session lasts.
     pub(super) fn complete_joining(&mut self, now: Instant) {
-        self.members
-            .retain(|_, member| member.joining.is_some() || member.instance_id.is_some());
+        self.members.retain(|_, member| member.joining.is_some() || member.instance_id.is_some());
         let first_joined =
             self.members.iter().find(|(_, member)| member.joining.is_some()).map(|(id, _)| id);
-        let leads = |id: &&String| {
-            self.members.get(*id).is_some_and(|member| member.joining.is_some())
-        };
+        let leads =
+            |id: &&String| self.members.get(*id).is_some_and(|member| member.joining.is_some());
         let leader = self.leader.as_ref().filter(leads).or(first_joined).cloned();
         if self.members.is_empty() {
             self.start_round(now);

@@ -23,10 +23,12 @@ impl Partition {
             let Some(batch) = batch.map_err(storage_error)? else { return Ok(None) };
             let header = BatchHeader::read(&batch).ok_or(ResponseError::CorruptMessage)?;
             let records = records_of(batch)?;
-            let late = |record: &&Record| record.offset >= from && record.timestamp >= timestamp_ms;
+            let time = |record: &Record| {
+                if header.has_append_time() { header.max_timestamp } else { record.timestamp }
+            };
+            let late = |record: &&Record| record.offset >= from && time(record) >= timestamp_ms;
             if let Some(record) = records.iter().find(late) {
-                let (offset, timestamp_ms) = (record.offset, record.timestamp);
-                return Ok(Some(Lookup { offset, timestamp_ms }));
+                return Ok(Some(Lookup { offset: record.offset, timestamp_ms: time(record) }));
             }
             // What made the batch late was deleted, or its header promised too much.
             from = header.last_offset() + 1;

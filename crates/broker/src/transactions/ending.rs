@@ -46,7 +46,7 @@ impl Transactions {
             .collect();
         for (id, mut record) in late {
             tracing::info!(transactional_id = %id, "transaction timed out, aborting it");
-            record.epoch += 1;
+            record.epoch = record.epoch.saturating_add(1);
             if let Err(error) = self.end_record(&mut inner, &id, record, false) {
                 tracing::error!(transactional_id = %id, %error, "cannot abort, will retry");
             }

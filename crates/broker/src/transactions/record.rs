@@ -26,15 +26,24 @@ pub(super) enum State {
     Empty,
     Ongoing,
     /// The end is decided, markers are being written.
-    Ending { is_commit: bool },
-    Ended { is_commit: bool },
+    Ending {
+        is_commit: bool,
+    },
+    Ended {
+        is_commit: bool,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Fact {
     /// Producer ids below `until` may be in use.
-    Reserved { until: i64 },
-    Kept { id: String, record: Record },
+    Reserved {
+        until: i64,
+    },
+    Kept {
+        id: String,
+        record: Record,
+    },
 }
 
 impl Record {
