@@ -106,7 +106,7 @@ impl Producer {
     /// [`KafkaError::Refused`] or [`KafkaError::Fatal`]; never [`KafkaError::QueueFull`].
     pub async fn send_when_room(&self, record: &Outgoing) -> Result<Delivery, KafkaError> {
         loop {
-            let room = self.0.in_flight.changed.notified();
+            let room = self.0.in_flight.room.notified();
             match self.send(record) {
                 Err(KafkaError::QueueFull) => {
                     // Whether woken or timed out: look again.
@@ -124,11 +124,11 @@ impl Producer {
     pub async fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
         let emptied = async {
             loop {
-                let changed = self.0.in_flight.changed.notified();
+                let emptied = self.0.in_flight.emptied.notified();
                 if self.in_flight() == 0 {
                     return;
                 }
-                changed.await;
+                emptied.await;
             }
         };
         match tokio::time::timeout(timeout, emptied).await {
@@ -187,13 +187,16 @@ impl ProducerContext for Deliveries {
         // A sender that no longer listens has given the record up already.
         receipt.send(outcome).ok();
         self.0.remove();
+        self.0.room.notify_waiters();
     }
 }
 
 #[derive(Default)]
 struct InFlight {
     count: AtomicUsize,
-    changed: Notify,
+    /// A record was delivered or has failed.
+    room: Notify,
+    emptied: Notify,
 }
 
 impl InFlight {
@@ -202,8 +205,9 @@ impl InFlight {
     }
 
     fn remove(&self) {
-        self.count.fetch_sub(1, Ordering::AcqRel);
-        self.changed.notify_waiters();
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
     }
 }
 

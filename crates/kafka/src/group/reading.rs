@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 
-use super::rebalance::{Change, Rebalances};
+use super::rebalance::{self, Change, Rebalances};
 use super::wishes::{Waiting, Wish, Wishes};
 use super::{Assignment, Claim, GroupSettings, Start, StartOffsets};
 use crate::{KafkaError, Record, client};
@@ -255,11 +255,9 @@ impl Reading {
         seat.is_some_and(|seat| wish.epoch.is_none_or(|epoch| epoch == seat.epoch))
     }
 
-    /// Ends an assignment of a partition that stays ours. The pause comes first because it makes librdkafka forget
-    /// what it has fetched already.
+    /// Ends an assignment of a partition that stays ours.
     fn stop(&mut self, partition: i32) {
-        self.pause(partition);
-        if let Err(error) = self.consumer.incremental_unassign(&self.one(partition)) {
+        if let Err(error) = rebalance::unassign(&self.consumer, &self.one(partition)) {
             warn!(partition, %error, "unassign failed");
         }
         self.consumer.context().note_stopped(partition);

@@ -64,7 +64,7 @@ impl Rebalances {
             }
             told.changes.push(Change::Lost(partitions));
         }
-        consumer.incremental_unassign(&stopped)
+        unassign(consumer, &stopped)
     }
 }
 
@@ -101,6 +101,16 @@ impl ConsumerContext for Rebalances {
             debug!(%error, "commit failed");
         }
     }
+}
+
+/// Stops reading. A pause would outlast it and hold the partition back when it is assigned again, so that is lifted
+/// first; what is fetched and not yet polled, librdkafka forgets.
+pub(super) fn unassign(
+    consumer: &BaseConsumer<Rebalances>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    consumer.resume(list)?;
+    consumer.incremental_unassign(list)
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<i32> {
