@@ -9,8 +9,6 @@ mod read;
 
 use std::fmt;
 
-use serde_json::Value;
-
 pub use types::{SchemaError, Types};
 
 /// How far a new schema must get along with the ones before it.
@@ -182,13 +180,6 @@ pub fn check(new: &Types, old: &[Types], level: Level) -> Result<(), Vec<Incompa
 pub fn can_read(reader: &Types, writer: &Types) -> Result<(), Vec<Conflict>> {
     let found = read::conflicts(reader, writer);
     if found.is_empty() { Ok(()) } else { Err(found) }
-}
-
-/// Whether two texts are the same schema: equal as JSON, whatever the order of keys and the white space.
-/// Docs and defaults count; a form that drops them would give two contracts one id.
-#[must_use]
-pub fn is_same(one: &Value, other: &Value) -> bool {
-    one == other
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ use crate::verdict::{Reason, Rejection};
 /// Most bytes one string, array or map may ask for while decoding.
 const ALLOCATION_BYTES_MAX: usize = 1 << 20;
 
+/// Most reads one value may take: each costs at most a few hundred bytes of memory, so that a value of a megabyte
+/// does not become one of a gigabyte. An event takes about forty, a decision with a thousand candidates ten thousand.
+const READS_MAX: u32 = 100_000;
+
 /// Why nothing can be decoded with a schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaFlaw {
@@ -86,7 +90,7 @@ impl WriterSchema {
     /// # Errors
     /// As a rejection of stage decode.
     pub fn decode(&self, content: &[u8]) -> Result<Value, Rejection> {
-        let mut source = Source { left: content, is_starved: false };
+        let mut source = Source { left: content, is_starved: false, reads_left: READS_MAX };
         let value = GenericDatumReader::builder(&self.schema)
             .build()
             .and_then(|reader| reader.read_value(&mut source));
@@ -105,6 +109,11 @@ impl WriterSchema {
                 Reason::AvroTruncated,
                 "",
                 format!("the value needs more than its {} bytes", content.len()),
+            )),
+            Err(_) if source.reads_left == 0 => Err(Rejection::new(
+                Reason::LimitExceeded,
+                "",
+                format!("the value takes more than {READS_MAX} reads"),
             )),
             Err(error) => {
                 Err(Rejection::new(reason_of(&error), "", format!("at byte {at}: {error}")))
@@ -153,6 +162,7 @@ fn bound_allocations() {
 struct Source<'a> {
     left: &'a [u8],
     is_starved: bool,
+    reads_left: u32,
 }
 
 impl Read for Source<'_> {
@@ -161,6 +171,10 @@ impl Read for Source<'_> {
             self.is_starved = true;
             return Err(IoError::from(ErrorKind::InvalidData));
         }
+        if self.reads_left == 0 {
+            return Err(IoError::from(ErrorKind::InvalidData));
+        }
+        self.reads_left -= 1;
         self.left.read(buffer)
     }
 }

@@ -264,12 +264,3 @@ fn references_are_part_of_the_environment() {
     let conflicts = can_read(&with("int"), &with("long")).unwrap_err();
     assert_eq!(conflicts[0].path, "/a/minor");
 }
-
-#[test]
-fn identity_sees_docs_and_defaults_but_not_layout() {
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    let one = json(r#"{"type":"enum","name":"E","symbols":["x"]}"#);
-    assert!(is_same(&one, &json(r#"{ "name": "E", "type": "enum", "symbols": ["x"] }"#)));
-    assert!(!is_same(&one, &json(r#"{"type":"enum","name":"E","symbols":["x"],"doc":"d"}"#)));
-    assert!(!is_same(&one, &json(r#"{"type":"enum","name":"E","symbols":["x"],"default":"x"}"#)));
-}

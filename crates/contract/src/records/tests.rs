@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use apache_avro::schema::{RecordField, Schema};
 use apache_avro::types::Value;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
+use serde_json::{Value as Json, json};
 use upnext_common::decision::{DecidedItem, Decision};
 use upnext_common::event::{Device, Event, EventBody, EventType};
 use upnext_common::item::Item;
@@ -92,6 +94,101 @@ proptest! {
         let value = decoded(schemas::ITEM, &encoder().item(&item).unwrap());
         prop_assert_eq!(super::item::read(value), Ok(item));
     }
+}
+
+/// Writer schemas of a viewed item that an older or newer producer may use.
+fn evolved() -> Vec<Schema> {
+    let own: Json = serde_json::from_str(schemas::of_event(EventType::ItemViewed).text).unwrap();
+    let change = |name: &str, kind: Option<Json>| {
+        let mut schema = own.clone();
+        let fields = schema["fields"].as_array_mut().unwrap();
+        let place = fields.iter().position(|field| field["name"] == name).unwrap();
+        match kind {
+            None => drop(fields.remove(place)),
+            Some(kind) => {
+                fields[place]["type"] = kind;
+                fields[place].as_object_mut().unwrap().remove("default");
+            }
+        }
+        schema
+    };
+    let mut turned = own.clone();
+    turned["fields"].as_array_mut().unwrap().reverse();
+    let devices =
+        json!({ "type": "enum", "name": "Device", "symbols": ["tv", "unknown", "watch"] });
+    let schemas = [
+        own.clone(),
+        turned,
+        change("props", None),
+        change("user_id", None),
+        change("device", None),
+        change("surface", None),
+        change("user_id", Some(json!("string"))),
+        change("user_id", Some(json!(["string", "null"]))),
+        change("session_id", Some(json!(["null", "string"]))),
+        change("session_id", Some(json!("bytes"))),
+        change("device", Some(devices)),
+        change("event_time", Some(json!("int"))),
+        change("event_time", Some(json!("long"))),
+    ];
+    schemas.iter().map(|schema| Schema::parse(schema).unwrap()).collect()
+}
+
+/// Some value of a writer's schema.
+fn some_value(schema: &Schema, salt: usize) -> Value {
+    match schema {
+        Schema::Record(record) => {
+            let fields = record.fields.iter().enumerate();
+            let value = |(index, field): (usize, &RecordField)| {
+                (field.name.clone(), some_value(&field.schema, salt + index))
+            };
+            Value::Record(fields.map(value).collect())
+        }
+        Schema::Union(union) => {
+            let branch = salt % union.variants().len();
+            let value = some_value(&union.variants()[branch], salt);
+            Value::Union(u32::try_from(branch).unwrap(), Box::new(value))
+        }
+        Schema::Enum(kind) => {
+            let index = salt % kind.symbols.len();
+            Value::Enum(u32::try_from(index).unwrap(), kind.symbols[index].clone())
+        }
+        Schema::Map(_) => Value::Map([("k".to_owned(), Value::String(format!("v{salt}")))].into()),
+        Schema::Null => Value::Null,
+        Schema::Int => Value::Int(i32::try_from(salt).unwrap()),
+        Schema::Long => Value::Long(i64::try_from(salt).unwrap()),
+        Schema::TimestampMillis => Value::TimestampMillis(i64::try_from(salt).unwrap()),
+        Schema::Bytes => Value::Bytes(format!("b{salt}").into_bytes()),
+        Schema::String => Value::String(format!("s{salt}")),
+        other => panic!("not in our schemas: {other:?}"),
+    }
+}
+
+#[test]
+fn our_resolution_is_the_librarys() {
+    let kind = EventType::ItemViewed;
+    let reader = Schema::parse_str(schemas::of_event(kind).text).unwrap();
+    let mut resolved = 0;
+    for (place, writer) in evolved().iter().enumerate() {
+        for salt in 0..30 {
+            let written = some_value(writer, salt);
+            let by_library = written.clone().resolve(&reader);
+            let ours = super::event::read(kind, written);
+            match by_library {
+                Ok(value) => {
+                    assert_eq!(
+                        ours,
+                        super::event::read(kind, value),
+                        "schema {place}, salt {salt}"
+                    );
+                    assert!(ours.is_ok(), "schema {place}, salt {salt}: {ours:?}");
+                    resolved += 1;
+                }
+                Err(error) => assert!(ours.is_err(), "schema {place}, salt {salt}: {error}"),
+            }
+        }
+    }
+    assert!(resolved > 300, "{resolved}");
 }
 
 fn decision() -> Decision {

@@ -133,3 +133,33 @@ fn a_schema_that_is_too_long_is_not_parsed() {
     let flaw = WriterSchema::parse(1, &text, &[]).unwrap_err();
     assert!(matches!(flaw, SchemaFlaw::Lint(LintFlaw::TooLarge { .. })), "{flaw}");
 }
+
+#[test]
+fn a_value_of_many_small_parts_is_given_up() {
+    let nested = r#"{"name":"a","type":{"type":"array","items":{"type":"array","items":{"type":"record","name":"S","fields":[{"name":"b","type":"int"}]}}}}"#;
+    // Blocks of 100 arrays, each a block of 100 records of one byte.
+    let mut content = Vec::new();
+    for _ in 0..10 {
+        content.extend_from_slice(&[0xc8, 0x01]);
+        for _ in 0..100 {
+            content.extend_from_slice(&[0xc8, 0x01]);
+            content.extend_from_slice(&[2; 100]);
+            content.push(0);
+        }
+    }
+    content.push(0);
+    check_rejected(nested, &content, Reason::LimitExceeded);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_panic_and_no_read_value_panics(
+        kind in proptest::sample::select(EventType::ALL.to_vec()),
+        content in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+    ) {
+        let schema = WriterSchema::parse(1, schemas::of_event(kind).text, &[]).unwrap();
+        if let Ok(value) = schema.decode(&content) {
+            drop(crate::records::event::read(kind, value));
+        }
+    }
+}
