@@ -156,7 +156,8 @@ mod tests {
         let start = vec![0.5_f32, -1.0, 2.0];
         let target = Tensor::new(&[0.1_f32, 0.2, -0.3], &Device::Cpu).unwrap();
         let var = Var::from_slice(&start, 3, &Device::Cpu).unwrap();
-        let settings = ParamsAdamW { lr: 0.05, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1 };
+        let settings =
+            ParamsAdamW { lr: 0.05, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1 };
         let mut reference = AdamW::new(vec![var.clone()], settings).unwrap();
         let mut parameter = Parameter::new(&[3], start);
         let mut adam = Adam { decay: 0.1, ..adam() };

@@ -24,3 +24,6 @@ pub struct Artifact {
     /// What is shown when nothing else is known, best first.
     pub static_list: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,4 +82,4 @@ fn normalise(rows: &mut [f32], means: &[f32], deviations: &[f32]) {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -4,7 +4,10 @@
 //! `h = e₀ + Σₖ eₖ·Tₖ + attention(e₀; e₀ … e₁₉)·O`, `u = h + gelu(h·A + a)·B + b`, `logit(i) = u·Vᵢ + biasᵢ`.
 //! Training is in [`fit`]; what is here answers requests and needs no tensor library.
 
+mod batches;
 mod fit;
+mod network;
+mod sampling;
 mod stored;
 
 pub use fit::{TowerConfig, TowerInput, fit};
@@ -170,8 +173,11 @@ impl Tower {
     fn attention_weights(&self, head: usize, query: &[f32], seen: &[&[f32]]) -> Vec<f32> {
         let dim = self.shape.dim;
         let width = query.len();
-        let lens: Vec<f32> =
-            self.key.chunks_exact(dim).map(|row| dot(&row[head * width..][..width], query)).collect();
+        let lens: Vec<f32> = self
+            .key
+            .chunks_exact(dim)
+            .map(|row| dot(&row[head * width..][..width], query))
+            .collect();
         let scale = 1.0 / (width as f32).sqrt();
         let distance = &self.distance[head * self.shape.window..];
         let mut weights: Vec<f32> =
@@ -182,4 +188,4 @@ impl Tower {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

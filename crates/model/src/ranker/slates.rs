@@ -46,6 +46,12 @@ impl Slates {
         self.starts[slate]..self.starts.get(slate + 1).copied().unwrap_or(self.row_count())
     }
 
+    /// The values of one slate, row-major.
+    pub(super) fn values(&self, slate: usize) -> &[f32] {
+        let span = self.span(slate);
+        &self.rows[span.start * self.columns..span.end * self.columns]
+    }
+
     /// Slates that teach something, once it is certain that all is consistent.
     pub(super) fn with_targets(&self) -> Result<Vec<usize>, ModelError> {
         let shape = |what, actual, expected: String| ModelError::Shape { what, actual, expected };
@@ -54,9 +60,15 @@ impl Slates {
             return Err(shape("the number of values", self.rows.len(), expected));
         }
         if self.targets.len() != self.len() {
-            return Err(shape("the number of target lists", self.targets.len(), self.len().to_string()));
+            return Err(shape(
+                "the number of target lists",
+                self.targets.len(),
+                self.len().to_string(),
+            ));
         }
-        if !self.starts.is_sorted() || self.starts.last().is_some_and(|last| *last > self.row_count()) {
+        if !self.starts.is_sorted()
+            || self.starts.last().is_some_and(|last| *last > self.row_count())
+        {
             return Err(shape("a slate's first row", self.row_count(), "ascending".to_owned()));
         }
         for (slate, targets) in self.targets.iter().enumerate() {
