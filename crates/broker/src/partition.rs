@@ -2,6 +2,7 @@
 
 mod lookup;
 mod producers;
+mod times;
 mod waiters;
 
 use std::io;

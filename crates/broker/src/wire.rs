@@ -2,6 +2,7 @@
 
 mod call;
 mod frame;
+mod sound;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 pub(crate) use call::Call;
 pub(crate) use frame::{Frames, LENGTH_BYTES};
+use sound::Sounding;
 
 /// Why a connection is given up.
 #[derive(Debug, Error)]
@@ -70,8 +72,9 @@ impl Request {
     }
 
     pub(crate) fn body<T: Decodable>(&self) -> Result<T, WireError> {
-        let mut body = self.body.clone();
-        T::decode(&mut body, self.version)
+        let (mut sounding, mut body) = (Sounding::new(self.body.clone()), self.body.clone());
+        T::decode(&mut sounding, self.version)
+            .and_then(|_| T::decode(&mut body, self.version))
             .map_err(|error| malformed(self.call, self.version, &error))
     }
 

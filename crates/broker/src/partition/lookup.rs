@@ -1,9 +1,8 @@
 //! Which offset a time stands for. The only place that looks into batches, and so decompresses.
 
-use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::records::{Record, RecordBatchDecoder};
 
+use super::times::times;
 use super::{Partition, storage_error};
 use crate::batch::BatchHeader;
 
@@ -22,13 +21,13 @@ impl Partition {
             let batch = self.inner.lock().log.batch_since(timestamp_ms, from);
             let Some(batch) = batch.map_err(storage_error)? else { return Ok(None) };
             let header = BatchHeader::read(&batch).ok_or(ResponseError::CorruptMessage)?;
-            let records = records_of(batch)?;
-            let time = |record: &Record| {
-                if header.has_append_time() { header.max_timestamp } else { record.timestamp }
-            };
-            let late = |record: &&Record| record.offset >= from && time(record) >= timestamp_ms;
-            if let Some(record) = records.iter().find(late) {
-                return Ok(Some(Lookup { offset: record.offset, timestamp_ms: time(record) }));
+            let records = times(&header, &batch).ok_or_else(|| {
+                tracing::warn!(offset = header.base_offset, "cannot look into a batch");
+                ResponseError::CorruptMessage
+            })?;
+            let is_late = |it: &&Lookup| it.offset >= from && it.timestamp_ms >= timestamp_ms;
+            if let Some(found) = records.iter().find(is_late) {
+                return Ok(Some(*found));
             }
             // What made the batch late was deleted, or its header promised too much.
             from = header.last_offset() + 1;
@@ -40,11 +39,4 @@ impl Partition {
         let max_timestamp = self.inner.lock().log.max_timestamp();
         max_timestamp.map_or(Ok(None), |timestamp_ms| self.first_since(timestamp_ms))
     }
-}
-
-fn records_of(mut batch: Bytes) -> Result<Vec<Record>, ResponseError> {
-    RecordBatchDecoder::decode(&mut batch).map(|set| set.records).map_err(|error| {
-        tracing::warn!(%error, "cannot look into a batch");
-        ResponseError::CorruptMessage
-    })
 }

@@ -80,13 +80,16 @@ fn raw(key: i16, version: i16, rest: &[u8]) -> BytesMut {
 async fn garbage_closes_its_connection_and_no_other() {
     let bench = Bench::start().await;
     let mut witness = Line::to(&bench).await;
-    let frames: [&[u8]; 6] = [
+    let frames: [&[u8]; 8] = [
         b"",
         b"short",
         &raw(999, 0, b""),
         &raw(ApiKey::Produce as i16, 99, b""),
         &raw(ApiKey::Metadata as i16, 1, b"\0"),
         &raw(ApiKey::Fetch as i16, 4, &[255; 40]),
+        // Arrays of two and of four billion topics.
+        &raw(ApiKey::Metadata as i16, 1, &[127, 255, 255, 255]),
+        &raw(ApiKey::Metadata as i16, 9, &[0, 255, 255, 255, 255, 15]),
     ];
     for frame in frames {
         let mut line = Line::to(&bench).await;
