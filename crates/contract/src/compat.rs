@@ -4,12 +4,12 @@
 //! is defined once and referred to by name elsewhere is the same type in both places. Names match by their last
 //! part or by an alias of the reader, as the specification has it.
 
-mod types;
+mod tree;
 mod read;
 
 use std::fmt;
 
-pub use types::{SchemaError, Types};
+pub use tree::{SchemaError, Types};
 
 /// How far a new schema must get along with the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

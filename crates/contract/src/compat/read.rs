@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::types::{Body, Field, Named, Type, Types};
+use super::tree::{Body, Field, Named, Type, Types};
 use super::{Conflict, ConflictKind};
 
 /// Most conflicts that are reported of one pair.
