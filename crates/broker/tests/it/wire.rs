@@ -141,6 +141,27 @@ async fn records_that_are_no_records_are_refused_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_sent_together_are_answered_in_order_and_acks_0_not_at_all() {
+    let bench = Bench::start().await;
+    let mut line = Line::to(&bench).await;
+    let mut silent = raw(ApiKey::Produce as i16, 3, b"");
+    ProduceRequest::default().encode(&mut silent, 3).unwrap();
+    let mut metadata = raw(ApiKey::Metadata as i16, 1, b"");
+    MetadataRequest::default().with_topics(None).encode(&mut metadata, 1).unwrap();
+    let mut together = BytesMut::new();
+    for frame in [raw(ApiKey::ApiVersions as i16, 0, b""), silent, metadata] {
+        together.put_i32(i32::try_from(frame.len()).unwrap());
+        together.put_slice(&frame);
+    }
+    line.stream.write_all(&together).await.unwrap();
+    let mut versions = line.receive().await.unwrap();
+    assert!(!ApiVersionsResponse::decode(&mut versions, 0).unwrap().api_keys.is_empty());
+    let mut metadata = line.receive().await.unwrap();
+    let metadata = MetadataResponse::decode(&mut metadata, 1).unwrap();
+    assert_eq!((metadata.brokers.len(), metadata.topics.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_version_of_metadata_is_answered() {
     let bench = Bench::start().await;
     bench.create("described", 3, &[]).await;
