@@ -11,7 +11,6 @@ const ONLY_OURS: HeaderValue = HeaderValue::from_static(
 );
 
 /// `/openapi.json` and `/docs`.
-#[must_use]
 pub fn router(openapi: serde_json::Value) -> Router {
     // Swagger UI would show a badge of an outside validator on every host that is not local.
     let config = Config::new(["/openapi.json"]).validator_url("none");
@@ -23,3 +22,6 @@ pub fn router(openapi: serde_json::Value) -> Router {
         response
     }))
 }
+
+#[cfg(test)]
+mod tests;

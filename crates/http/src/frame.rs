@@ -33,7 +33,6 @@ impl BodyBytesMax {
 }
 
 /// The router with everything around it. The listener does this; tests that call a router directly may too.
-#[must_use]
 pub fn around(router: Router, body_bytes_max: usize) -> Router {
     router
         .fallback(not_found)
@@ -43,7 +42,6 @@ pub fn around(router: Router, body_bytes_max: usize) -> Router {
 }
 
 /// Counts requests by route and status.
-#[must_use]
 pub fn counted(router: Router, metrics: &Metrics) -> Router {
     let requests = metrics.http_requests.clone();
     router.layer(from_fn(move |request: Request, next: Next| {
@@ -123,3 +121,6 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let detail = format!("`{}` does not take {method}", uri.path());
     Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
+
+#[cfg(test)]
+mod tests;

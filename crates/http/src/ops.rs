@@ -87,7 +87,6 @@ fn all_ready(checks: &BTreeMap<&'static str, Check>) -> bool {
 }
 
 /// `/livez`, `/readyz`, `/startupz`, `/metrics`, `/version`.
-#[must_use]
 pub fn router(metrics: Metrics, health: Health) -> Router {
     Router::new()
         .route("/livez", get(|| async { Json(Live { live: true }) }))
@@ -149,3 +148,6 @@ async fn render(State(ops): State<Ops>) -> Response {
 fn status_of(is_good: bool) -> StatusCode {
     if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
+
+#[cfg(test)]
+mod tests;

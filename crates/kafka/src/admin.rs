@@ -13,8 +13,10 @@ use crate::KafkaError;
 use crate::client::{self, Quiet};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest record the topics take: the largest body serve takes, and room for headers.
+/// Largest record that may come in.
 const RECORD_BYTES_MAX: usize = 8 << 20;
+/// Largest record of the other topics: whatever came in, and what is said about it.
+const OUTCOME_BYTES_MAX: usize = 16 << 20;
 
 /// Creates the topics that are missing. Those that exist are left as they are.
 ///
@@ -125,7 +127,8 @@ impl Wanted {
             Topic::Signals => kafka.signals_partitions,
             Topic::Items | Topic::Decisions | Topic::Models => 1,
         };
-        let mut settings = vec![("max.message.bytes", RECORD_BYTES_MAX.to_string())];
+        let bytes_max = if topic == Topic::Events { RECORD_BYTES_MAX } else { OUTCOME_BYTES_MAX };
+        let mut settings = vec![("max.message.bytes", bytes_max.to_string())];
         if topic.is_compacted() {
             settings.push(("cleanup.policy", "compact".to_owned()));
         } else {
@@ -174,18 +177,20 @@ mod tests {
 
     #[test]
     fn topics_are_made_as_the_surface_says() {
-        let bytes = ("max.message.bytes", "8388608");
-        let delete = [
+        let bytes = ("max.message.bytes", "16777216");
+        let mut delete = [
             bytes,
             ("cleanup.policy", "delete"),
             ("retention.bytes", "1000"),
             ("retention.ms", "-1"),
         ];
-        for topic in [Topic::Events, Topic::Valid, Topic::DeadLetters] {
+        for topic in [Topic::Valid, Topic::DeadLetters] {
             check(topic, 12, &delete);
         }
         check(Topic::Signals, 6, &delete);
         check(Topic::Decisions, 1, &delete);
+        delete[0] = ("max.message.bytes", "8388608");
+        check(Topic::Events, 12, &delete);
         for topic in [Topic::Items, Topic::Models] {
             check(topic, 1, &[bytes, ("cleanup.policy", "compact")]);
         }

@@ -81,7 +81,10 @@ async fn an_end_that_holds_no_record_is_reached() {
     ground.write("t", 0, &["a", "b"]).await;
     let brokers = ground.brokers.clone();
     let (done, aborted) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || done.send(abort_a_transaction(&brokers)));
+    std::thread::spawn(move || {
+        abort_a_transaction(&brokers);
+        done.send(()).unwrap();
+    });
     within(aborted).await.unwrap();
     let mut events = tail::follow(&ground.brokers, "t", true, Drain::new()).unwrap();
     assert_eq!(until_caught_up(&mut events).await, ["a", "b"]);

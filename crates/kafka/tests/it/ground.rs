@@ -77,16 +77,17 @@ impl Ground {
     }
 
     pub(crate) fn reader(&self, group: &str, topic: &str, drain: &Drain) -> Reader {
-        self.reader_from(Arc::new(FromCommit), GroupSettings::new(group, topic), drain)
+        self.reader_from(&Arc::new(FromCommit), GroupSettings::new(group, topic), drain)
     }
 
-    pub(crate) fn reader_from(
+    pub(crate) fn reader_from<O: StartOffsets + 'static>(
         &self,
-        offsets: Arc<dyn StartOffsets>,
+        offsets: &Arc<O>,
         mut settings: GroupSettings,
         drain: &Drain,
     ) -> Reader {
         settings.session_timeout_ms = 6_000;
+        let offsets: Arc<dyn StartOffsets> = Arc::<O>::clone(offsets);
         Reader::start(&self.brokers, settings, offsets, drain.clone()).unwrap()
     }
 }

@@ -61,7 +61,7 @@ async fn the_owner_says_where_to_start() {
     ground.write("t", 0, &["a", "b", "c", "d"]).await;
     let offsets = From::new(Start::Offset(2), 0);
     let settings = GroupSettings::new("g", "t");
-    let mut reader = ground.reader_from(offsets.clone(), settings.clone(), &Drain::new());
+    let mut reader = ground.reader_from(&offsets, settings.clone(), &Drain::new());
     let mut assignment = next(&mut reader).await;
     assert_eq!(assignment.start_offset, 2);
     assert_eq!(values(&mut assignment.records, 2).await, ["c", "d"]);
@@ -71,7 +71,7 @@ async fn the_owner_says_where_to_start() {
 
     // The commit is shown to the owner, who need not follow it.
     let offsets = From::new(Start::Beginning, 0);
-    let mut reader = ground.reader_from(offsets.clone(), settings, &Drain::new());
+    let mut reader = ground.reader_from(&offsets, settings, &Drain::new());
     let mut assignment = next(&mut reader).await;
     assert_eq!(values(&mut assignment.records, 1).await, ["a"]);
     assert_eq!(*offsets.asked.lock(), [(0, Some(3))]);
@@ -83,8 +83,7 @@ async fn an_owner_that_cannot_say_is_asked_again() {
     let ground = Ground::with_topic("t", 1).await;
     ground.write("t", 0, &["a", "b"]).await;
     let offsets = From::new(Start::Offset(1), 3);
-    let mut reader =
-        ground.reader_from(offsets.clone(), GroupSettings::new("g", "t"), &Drain::new());
+    let mut reader = ground.reader_from(&offsets, GroupSettings::new("g", "t"), &Drain::new());
     let mut assignment = next(&mut reader).await;
     assert_eq!(values(&mut assignment.records, 1).await, ["b"]);
     assert_eq!(offsets.asked.lock().len(), 4);
@@ -96,7 +95,7 @@ async fn a_start_beyond_the_log_falls_back_to_its_beginning() {
     let ground = Ground::with_topic("t", 1).await;
     ground.write("t", 0, &["a", "b"]).await;
     let offsets = From::new(Start::Offset(1_000), 0);
-    let mut reader = ground.reader_from(offsets, GroupSettings::new("g", "t"), &Drain::new());
+    let mut reader = ground.reader_from(&offsets, GroupSettings::new("g", "t"), &Drain::new());
     let mut assignment = next(&mut reader).await;
     assert_eq!(values(&mut assignment.records, 2).await, ["a", "b"]);
     within(reader.close()).await.unwrap();
@@ -110,8 +109,8 @@ async fn a_full_queue_holds_back_its_own_partition_only() {
     ground.write("t", 1, &borrowed(&many)).await;
     let mut settings = GroupSettings::new("g", "t");
     settings.queue_max = 4;
-    let mut reader = ground.reader_from(From::new(Start::Beginning, 0), settings, &Drain::new());
-    let mut both = vec![next(&mut reader).await, next(&mut reader).await];
+    let mut reader = ground.reader_from(&From::new(Start::Beginning, 0), settings, &Drain::new());
+    let mut both = [next(&mut reader).await, next(&mut reader).await];
     both.sort_by_key(|assignment| assignment.partition);
     let (held, flowing) = both.split_at_mut(1);
     assert_eq!(values(&mut flowing[0].records, 500).await, many);
@@ -130,7 +129,7 @@ async fn a_reposition_ends_the_assignment_and_begins_another() {
     ground.write("t", 0, &borrowed(&many)).await;
     let mut settings = GroupSettings::new("g", "t");
     settings.queue_max = 16;
-    let mut reader = ground.reader_from(From::new(Start::Beginning, 0), settings, &Drain::new());
+    let mut reader = ground.reader_from(&From::new(Start::Beginning, 0), settings, &Drain::new());
     let mut old = next(&mut reader).await;
     for offset in [200, 7, 7, 0] {
         values(&mut old.records, 5).await;
@@ -162,7 +161,7 @@ async fn a_claim_on_an_ended_assignment_does_nothing() {
 
     let offsets = From::new(Start::Committed, 0);
     let settings = GroupSettings::new("g", "t");
-    let mut reader = ground.reader_from(offsets.clone(), settings, &Drain::new());
+    let mut reader = ground.reader_from(&offsets, settings, &Drain::new());
     assert_eq!(next(&mut reader).await.start_offset, 0);
     assert_eq!(*offsets.asked.lock(), [(0, None)]);
     within(reader.close()).await.unwrap();
