@@ -36,12 +36,15 @@ pub(crate) fn complaints(root: &Path) -> io::Result<Vec<Complaint>> {
         }
     }
     table::check_unused(&manifests, &mut found);
-    for directory in ["crates", "xtask"] {
-        for path in sources::below(&root.join(directory))? {
+    for manifest in &manifests {
+        let mut texts = String::new();
+        for path in sources::below(&root.join(manifest.directory()))? {
             let text = std::fs::read_to_string(&path)?;
             let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             sources::check(&place, &text, &mut found);
+            texts.push_str(&text);
         }
+        manifest.check_mentioned(&texts, &mut found);
     }
     Ok(found)
 }

@@ -1,5 +1,7 @@
 //! As much of a Cargo.toml as the rules need, read line by line.
 
+use super::Complaint;
+
 /// One crate's manifest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -22,6 +24,24 @@ impl Manifest {
             }
         }
         manifest
+    }
+
+    /// Where it stands below the root.
+    pub(crate) fn directory(&self) -> String {
+        match self.name.as_str() {
+            "xtask" => self.name.clone(),
+            name => format!("crates/{name}"),
+        }
+    }
+
+    /// A dependency that no source file mentions is not needed.
+    pub(crate) fn check_mentioned(&self, texts: &str, found: &mut Vec<Complaint>) {
+        for dependency in self.dependencies.iter().chain(&self.dev_dependencies) {
+            if !texts.contains(&dependency.replace('-', "_")) {
+                let place = format!("{}/Cargo.toml", self.directory());
+                found.push(Complaint { place, what: format!("`{dependency}` is not used") });
+            }
+        }
     }
 
     fn take(&mut self, section: &str, key: &str, line: &str) {

@@ -43,7 +43,7 @@ const EXTERNALS: &[External] = &[
     External("clap", &["cli"], "the command line"),
     External("clap_complete", &["cli"], "completions for shells"),
     External("crc32c", &["broker"], "checksums of record batches"),
-    External("flate2", &["train", "cli"], "events and items in .gz files"),
+    External("flate2", &["train"], "events and items in .gz files"),
     External("futures", &["contract", "http", "kafka", "serve", "store"], "streams and shared futures of client libraries"),
     External("http-body-util", &["http", "cli"], "bodies with a limit; the command line's HTTP client"),
     External("hyper", &["http", "cli"], "HTTP/1; the command line's HTTP client"),
@@ -55,7 +55,7 @@ const EXTERNALS: &[External] = &[
     External("parking_lot", &["*"], "locks without poisoning"),
     External("prometheus-client", &["common"], "the closed list of metrics"),
     External("quick_cache", &["serve"], "recent answers and states, 45 ns a hit"),
-    External("rand", &["model", "serve", "train", "cli", "testkit"], "seeded sampling, jitter, the crowd"),
+    External("rand", &["model", "serve", "train", "cli"], "seeded sampling, jitter, the crowd"),
     External("rdkafka", &["kafka"], "the Kafka client"),
     External("redis", &["store"], "the online store's client"),
     External("safetensors", &["model"], "weights on disk"),
@@ -81,7 +81,6 @@ const EXTERNALS: &[External] = &[
 /// What only tests use.
 #[rustfmt::skip]
 const FOR_TESTS: &[External] = &[
-    External("assert_cmd", &["cli"], "runs the binary"),
     External("insta", &["*"], "snapshots of verdicts and messages"),
     External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
     External("rdkafka", &["broker"], "the real client against the embedded broker"),
@@ -90,7 +89,7 @@ const FOR_TESTS: &[External] = &[
 ];
 
 pub(crate) fn check(manifest: &Manifest, found: &mut Vec<Complaint>) {
-    let place = format!("{}/Cargo.toml", directory(&manifest.name));
+    let place = format!("{}/Cargo.toml", manifest.directory());
     let mut complain = |what: String| found.push(Complaint { place: place.clone(), what });
     if !manifest.has_workspace_lints {
         complain("`[lints] workspace = true` is missing".to_owned());
@@ -151,8 +150,4 @@ fn allows(users: &[&str], name: &str) -> bool {
 
 fn is_listed(table: &[External], dependency: &str, user: &str) -> bool {
     table.iter().any(|External(name, users, _)| *name == dependency && allows(users, user))
-}
-
-fn directory(name: &str) -> String {
-    if name == "xtask" { name.to_owned() } else { format!("crates/{name}") }
 }

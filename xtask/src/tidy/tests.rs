@@ -84,6 +84,16 @@ fn a_stale_entry_is_noticed() {
 }
 
 #[test]
+fn a_dependency_that_nothing_mentions_is_noticed() {
+    let manifest = Manifest::parse("cli", "[dependencies]\ntokio-util.workspace = true\n");
+    let mut found = Vec::new();
+    manifest.check_mentioned("use tokio_util::sync;", &mut found);
+    assert_whats(&found, &[]);
+    manifest.check_mentioned("use tokio::sync;", &mut found);
+    assert_whats(&found, &["`tokio-util` is not used"]);
+}
+
+#[test]
 fn every_rule_of_a_source_file_fires() {
     check_source("crates/a/src/lib.rs", "//! Good.\n", &[]);
     check_source("crates/a/src/lib.rs", "use std::fmt;\n", &["first line"]);
