@@ -57,6 +57,7 @@ pub(crate) struct Worker<S: Stage> {
     pending: Pending,
     /// When the store last confirmed the watermark.
     seen_at: Instant,
+    has_complained: bool,
 }
 
 /// What was applied since the last flush.
@@ -96,6 +97,7 @@ impl<S: Stage> Worker<S> {
             states,
             pending: Pending::default(),
             seen_at: Instant::now(),
+            has_complained: false,
         }
     }
 
@@ -187,6 +189,7 @@ impl<S: Stage> Worker<S> {
 
     fn apply(&mut self, record: &Opened<S::Entry>) -> Result<(), Trouble> {
         if record.offset < self.progress.next_offset {
+            self.complain_of(record.offset);
             return Ok(());
         }
         let mut index = 0;
@@ -216,6 +219,21 @@ impl<S: Stage> Worker<S> {
         self.pending.newest_record_ms = record.timestamp_ms;
         self.pending.oldest_record_ms.get_or_insert(record.timestamp_ms);
         Ok(())
+    }
+
+    /// A record before the watermark: only a log that was begun anew has such.
+    fn complain_of(&mut self, offset: i64) {
+        if !std::mem::replace(&mut self.has_complained, true) {
+            let (partition, next_offset) = (self.partition, self.progress.next_offset);
+            let topic = S::TOPIC.base();
+            error!(
+                topic,
+                partition,
+                offset,
+                next_offset,
+                "skipped what stands before the watermark: was the topic made anew?"
+            );
+        }
     }
 
     fn note(&mut self, applied: Applied, key: &str, entry: &S::Entry) {
@@ -273,26 +291,24 @@ impl<S: Stage> Worker<S> {
         self.seen_at = Instant::now();
         self.claim.commit(self.progress.next_offset);
         self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
-        let age_ms = |since_ms: i64| (self.shared.clock.now_ms() - since_ms).max(0) as f64;
-        let metrics = &self.shared.metrics;
         let took = self.shared.clock.instant() - started;
-        metrics.flush_duration.get_or_create(&labels::<S>()).observe(took.as_secs_f64());
-        if let (Some(oldest_ms), upnext_store::Stage::Users) = (pending.oldest_record_ms, S::STAGE)
-        {
-            metrics.feature_freshness.observe(age_ms(oldest_ms) / 1_000.0);
-        }
-        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
-        let newest_s = age_ms(pending.newest_record_ms) / 1_000.0;
-        metrics.consumer_lag_seconds.get_or_create(&lag).set(newest_s);
-        self.report(flushed);
+        self.report(flushed, took, (pending.oldest_record_ms, pending.newest_record_ms));
         Ok(())
     }
 
-    fn report(&self, flushed: Flushed) {
+    /// Tells of one flush; `span_ms` are the timestamps of its oldest and newest record.
+    fn report(&self, flushed: Flushed, took: Duration, span_ms: (Option<i64>, i64)) {
         let metrics = &self.shared.metrics;
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        metrics.flushed_states.get_or_create(&labels::<S>()).inc_by(count(flushed.stored));
-        metrics.skipped_puts.get_or_create(&labels::<S>()).inc_by(count(flushed.skipped));
+        let labels = labels::<S>();
+        metrics.flush_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        metrics.flushed_states.get_or_create(&labels).inc_by(flushed.stored as u64);
+        metrics.skipped_puts.get_or_create(&labels).inc_by(flushed.skipped as u64);
+        let age_s = |since_ms: i64| (self.shared.clock.now_ms() - since_ms).max(0) as f64 / 1_000.0;
+        if let (Some(oldest_ms), upnext_store::Stage::Users) = (span_ms.0, S::STAGE) {
+            metrics.feature_freshness.observe(age_s(oldest_ms));
+        }
+        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
+        metrics.consumer_lag_seconds.get_or_create(&lag).set(age_s(span_ms.1));
     }
 }
 

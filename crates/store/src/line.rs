@@ -19,8 +19,10 @@ const FAILURES_MAX: u32 = 3;
 const RETRY: Duration = Duration::from_millis(100);
 const CONNECT_LIMIT: Duration = Duration::from_millis(500);
 const PROBE_LIMIT: Duration = Duration::from_millis(100);
-/// Failed probes after which the connection itself is given up.
-const PROBES_MAX: u32 = 10;
+/// Pause between two probes of a connection that seems well.
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+/// Slow probes in a row after which the connection itself is given up.
+const SLOW_PROBES_MAX: u32 = 10;
 
 /// Kept up until it is dropped.
 pub(crate) struct Line {
@@ -115,31 +117,35 @@ impl Wire {
     }
 }
 
-/// Connects where there is no connection; probes one that has failed; sleeps while all is well.
+/// Connects where there is no connection, and probes the one there is: at once when a call has failed, now and then
+/// otherwise, so that the first request after a quiet night does not meet a dead connection.
 async fn keep(client: Client, wire: Arc<Wire>) {
-    let mut failed_probes = 0;
+    let mut slow_probes = 0;
     loop {
-        match wire.connection() {
-            None => {
-                failed_probes = 0;
-                if !connect(&client, &wire).await {
-                    tokio::time::sleep(RETRY).await;
-                }
+        let Some(connection) = wire.connection() else {
+            slow_probes = 0;
+            if !connect(&client, &wire).await {
+                tokio::time::sleep(RETRY).await;
             }
-            Some(_) if wire.failures.load(Ordering::Acquire) == 0 => wire.trouble.notified().await,
-            Some(connection) if probe(connection.clone()).await => {
-                failed_probes = 0;
+            continue;
+        };
+        if wire.failures.load(Ordering::Acquire) == 0 {
+            // Whether woken or not: look.
+            timeout(PROBE_INTERVAL, wire.trouble.notified()).await.ok();
+        }
+        match probe(connection).await {
+            Probed::Answered => {
+                slow_probes = 0;
                 if wire.failures.swap(0, Ordering::AcqRel) >= FAILURES_MAX {
                     info!("the store answers again");
                 }
             }
-            Some(_) => {
-                failed_probes += 1;
-                if failed_probes >= PROBES_MAX {
-                    wire.replace(None);
-                }
+            Probed::Slow if slow_probes < SLOW_PROBES_MAX => {
+                slow_probes += 1;
+                wire.failures.fetch_max(FAILURES_MAX, Ordering::AcqRel);
                 tokio::time::sleep(RETRY).await;
             }
+            Probed::Slow | Probed::Gone => wire.replace(None),
         }
     }
 }
@@ -165,8 +171,26 @@ async fn connect(client: &Client, wire: &Wire) -> bool {
     }
 }
 
-async fn probe(mut connection: MultiplexedConnection) -> bool {
+enum Probed {
+    Answered,
+    Slow,
+    Gone,
+}
+
+async fn probe(mut connection: MultiplexedConnection) -> Probed {
     let ping = cmd("PING");
     let answer = ping.query_async::<String>(&mut connection);
-    matches!(timeout(PROBE_LIMIT, answer).await, Ok(Ok(_)))
+    match timeout(PROBE_LIMIT, answer).await {
+        Err(_) => Probed::Slow,
+        Ok(Ok(_)) => Probed::Answered,
+        Ok(Err(error)) => match StoreError::from(error) {
+            StoreError::Unavailable { .. } => Probed::Gone,
+            StoreError::Timeout
+            | StoreError::Refused { .. }
+            | StoreError::BreakerOpen
+            | StoreError::Conflict
+            | StoreError::Malformed { .. }
+            | StoreError::Url { .. } => Probed::Slow,
+        },
+    }
 }

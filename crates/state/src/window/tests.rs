@@ -32,7 +32,7 @@ fn naive(events: &[Event], window: Window, now_ms: i64) -> Counts {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn windows_equal_counting_by_hand(

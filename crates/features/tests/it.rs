@@ -1,0 +1,13 @@
+//! Features over the embedded broker and registry and a real redis-server: whatever happens, state equals a single
+//! pass over the log, byte for byte.
+
+#[path = "it/crowd.rs"]
+mod crowd;
+#[path = "it/faults.rs"]
+mod faults;
+#[path = "it/plain.rs"]
+mod plain;
+#[path = "it/verify.rs"]
+mod verify;
+#[path = "it/world.rs"]
+mod world;

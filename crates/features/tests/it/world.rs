@@ -1,0 +1,193 @@
+//! A stack, valid events written as ingest writes them, and daemons that come and go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use upnext_common::clock::Clock;
+use upnext_common::config::Config;
+use upnext_common::drain::Drain;
+use upnext_common::event::Event;
+use upnext_common::metrics::Metrics;
+use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
+use upnext_common::topic::Topic;
+use upnext_contract::{Encoder, RegistryClient};
+use upnext_features::{Drained, Features, FeaturesError};
+use upnext_kafka::{Outgoing, Producer, ProducerSettings, admin};
+use upnext_store::{Reader, Stage};
+use upnext_testkit::{Stack, eventually_async};
+
+use crate::crowd::Crowd;
+
+pub(crate) const PARTITIONS: i32 = 2;
+pub(crate) const BOUND: Duration = Duration::from_secs(90);
+
+/// Everything around the daemon under test.
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) reader: Reader,
+    pub(crate) client: Arc<RegistryClient>,
+    pub(crate) crowd: Crowd,
+    encoder: Encoder,
+    producer: Producer,
+    /// What stands in each source partition, so that ingest can read it again.
+    sources: HashMap<i32, Vec<(Event, i64)>>,
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    drain: Drain,
+    task: JoinHandle<Result<Drained, FeaturesError>>,
+}
+
+impl Daemon {
+    /// Asks it to stop and gives what it says.
+    pub(crate) async fn drained(self) -> Drained {
+        self.drain.start();
+        self.task.await.expect("the daemon did not die").expect("the daemon did not fail")
+    }
+
+    /// Ends it in the middle of whatever it does, as far as that can be done within one process.
+    pub(crate) async fn killed(self) {
+        self.task.abort();
+        self.task.await.ok();
+    }
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let stack = Stack::start().await;
+        let mut config = Config::default();
+        config.kafka.partitions = PARTITIONS;
+        config.kafka.signals_partitions = PARTITIONS;
+        config.features.flush_ms = 20;
+        config.features.flush_events_max = 150;
+        config.features.cached_states_max = 16;
+        config.redis.read_timeout_ms = 2_000;
+        let brokers = stack.brokers();
+        admin::ensure_topics(&brokers, &config.kafka).await.expect("topics can be made");
+        let clock = Clock::system();
+        let client = RegistryClient::new(&stack.registry_url(), &config.registry, clock.clone());
+        let client = Arc::new(client.expect("the settings hold"));
+        let registered = Encoder::register_all(&client, &config.kafka.topic_prefix).await;
+        let producer = Producer::new(&brokers, ProducerSettings::default());
+        Self {
+            reader: Reader::connect(&stack.redis_url(), &config.redis, clock)
+                .expect("the address is one"),
+            encoder: registered.expect("our schemas are taken"),
+            producer: producer.expect("the settings hold"),
+            metrics: Metrics::new(),
+            crowd: Crowd::new(seed),
+            sources: HashMap::new(),
+            client,
+            config,
+            stack,
+        }
+    }
+
+    pub(crate) fn start(&self) -> Daemon {
+        let drain = Drain::new();
+        let features = Features {
+            config: self.config.clone(),
+            brokers: self.stack.brokers(),
+            registry_url: self.stack.registry_url(),
+            redis_url: self.stack.redis_url(),
+            metrics: self.metrics.clone(),
+            clock: Clock::system(),
+        };
+        let task = tokio::spawn(features.run(drain.clone()));
+        Daemon { drain, task }
+    }
+
+    pub(crate) fn topic(&self, topic: Topic) -> String {
+        topic.name(&self.config.kafka.topic_prefix)
+    }
+
+    /// `count` new events through ingest; now and then it crashes and repeats what it had written last.
+    pub(crate) async fn write(&mut self, count: u64) {
+        let mut outgoing = Vec::new();
+        for _ in 0..count {
+            let (event, record_ms) = self.crowd.next();
+            let partition = partition_of(&event);
+            let log = self.sources.entry(partition).or_default();
+            log.push((event, record_ms));
+            let again = if self.crowd.die.roll(40) == 0 { self.crowd.die.roll(9) } else { 0 };
+            let log = &self.sources[&partition];
+            let from = log.len().saturating_sub(1 + again as usize);
+            // The newest is written, then the last ones once more.
+            let order = std::iter::once(log.len() - 1).chain(from..log.len());
+            let order: Vec<usize> = if again == 0 { vec![log.len() - 1] } else { order.collect() };
+            for at in order {
+                outgoing.push(self.valid(partition, at));
+            }
+        }
+        self.send(&outgoing).await;
+    }
+
+    fn valid(&self, partition: i32, at: usize) -> Outgoing {
+        let (event, record_ms) = &self.sources[&partition][at];
+        let text = |value: String| Some(Bytes::from(value));
+        Outgoing {
+            topic: self.topic(Topic::Valid),
+            partition: Some(partition),
+            key: event.key().map(|key| Bytes::from(key.to_owned())),
+            value: Some(self.encoder.event(event).expect("the event fits")),
+            headers: vec![
+                (SOURCE_TOPIC.to_owned(), text(self.topic(Topic::Events))),
+                (SOURCE_PARTITION.to_owned(), text(partition.to_string())),
+                (SOURCE_OFFSET.to_owned(), text(at.to_string())),
+            ],
+            timestamp_ms: Some(*record_ms),
+        }
+    }
+
+    /// Writes records as they are and waits until they are acknowledged.
+    pub(crate) async fn send(&self, outgoing: &[Outgoing]) {
+        for record in outgoing {
+            // Acknowledgement is awaited by the flush.
+            drop(self.producer.send_when_room(record).await.expect("the record is taken"));
+        }
+        self.producer.flush(BOUND).await.expect("everything is acknowledged");
+    }
+
+    /// Sum over partitions of how far a stage has come, as Redis says.
+    pub(crate) async fn progress(&self, stage: Stage) -> Option<i64> {
+        let mut sum = 0;
+        for partition in 0..PARTITIONS {
+            let watermark = self.reader.watermark(stage, partition).await.ok()?;
+            sum += watermark.map_or(0, |watermark| watermark.next_offset);
+        }
+        Some(sum)
+    }
+
+    /// Waits until the users stage has come further by `records`.
+    pub(crate) async fn advanced(&self, records: i64) {
+        let before = self.progress(Stage::Users).await.unwrap_or(0);
+        eventually_async(BOUND, async || {
+            self.progress(Stage::Users).await.is_some_and(|now| now >= before + records)
+        })
+        .await;
+    }
+
+    /// Waits until both stages have seen all there is.
+    pub(crate) async fn settled(&self) {
+        for (stage, topic) in [(Stage::Users, Topic::Valid), (Stage::Items, Topic::Signals)] {
+            let topic = self.topic(topic);
+            eventually_async(BOUND, async || {
+                let ends = admin::end_offsets(&self.stack.brokers(), &topic).await;
+                let end: i64 = ends.expect("the broker answers").iter().sum();
+                self.progress(stage).await == Some(end)
+            })
+            .await;
+        }
+    }
+}
+
+fn partition_of(event: &Event) -> i32 {
+    let key = event.key().unwrap_or_default();
+    i32::from(key.bytes().fold(0_u8, u8::wrapping_add)) % PARTITIONS
+}
