@@ -297,11 +297,11 @@ fn complain_of_filters(filters: &Filters, complaints: &mut Complaints) {
         let detail = format!("{} attributes, at most {ATTRIBUTES_MAX}", filters.attributes.len());
         complaints.add("/filters/attributes", detail, "");
     }
-    if let (Some(min), Some(max)) = (filters.price_min, filters.price_max) {
-        if min > max {
-            let detail = format!("price_min {min} is above price_max {max}");
-            complaints.add("/filters/price_min", detail, "swap the two");
-        }
+    if let (Some(min), Some(max)) = (filters.price_min, filters.price_max)
+        && min > max
+    {
+        let detail = format!("price_min {min} is above price_max {max}");
+        complaints.add("/filters/price_min", detail, "swap the two");
     }
 }
 

@@ -189,10 +189,11 @@ impl Serve {
             barrier,
             readiness: Arc::clone(&readiness),
         };
+        let upkeep = Upkeep::start(Arc::clone(&world), self.clock.clone())?;
         let followers = self.followers(&world, &readiness, registry)?;
         let states =
             StateFollower { reader, world, readiness, health: self.health.clone(), applied };
-        Ok(Parts { app: Arc::new(app), writer, followers, states })
+        Ok(Parts { app: Arc::new(app), upkeep, writer, followers, states })
     }
 
     fn outlet(&self, encoder: &Encoder) -> Result<Outlet, KafkaError> {
@@ -260,11 +261,7 @@ impl Serve {
 
     /// Serves until the drain, then stops in the order in which things depend on each other.
     async fn run(self, listener: Listener, parts: Parts) -> Drained {
-        let Parts { app, writer, followers: (catalogue, models), states } = parts;
-        let upkeep = Upkeep::start(Arc::clone(&app.world), self.clock.clone());
-        if let Err(error) = &upkeep {
-            warn!(%error, "no thread for upkeep: trending lists and new items' vectors will be missing");
-        }
+        let Parts { app, upkeep, writer, followers: (catalogue, models), states } = parts;
         let logging = Drain::new();
         let writing = tokio::spawn(writer.run(logging.clone()));
         let reading = [
@@ -292,6 +289,7 @@ impl Serve {
 /// What a started daemon is made of.
 struct Parts {
     app: Arc<App>,
+    upkeep: Upkeep,
     writer: DecisionWriter,
     followers: (CatalogueFollower, ModelFollower),
     states: StateFollower,

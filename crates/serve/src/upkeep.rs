@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use upnext_common::clock::Clock;
 
 use crate::world::World;
 
-/// Longest time between two rounds: how old a list or a missing vector can be.
+/// Pause between two rounds: how old a list or a missing vector can be.
 const ROUND: Duration = Duration::from_millis(250);
+/// The pause is at least so many times what the round took: upkeep of a large catalogue leaves the processors to
+/// the answers.
+const PAUSE_PER_WORK: u32 = 10;
 
 /// Runs until it is dropped.
 pub(crate) struct Upkeep {
@@ -51,12 +54,14 @@ impl Shared {
     fn run(&self, world: &World, clock: &Clock) {
         let mut is_over = self.is_over.lock();
         while !*is_over {
-            parking_lot::MutexGuard::unlocked(&mut is_over, || {
+            let began = clock.instant();
+            MutexGuard::unlocked(&mut is_over, || {
                 world.refresh_vectors();
                 world.refresh_lists(clock.now_ms());
             });
+            let took = clock.instant().duration_since(began);
             if !*is_over {
-                self.changed.wait_for(&mut is_over, ROUND);
+                self.changed.wait_for(&mut is_over, ROUND.max(took * PAUSE_PER_WORK));
             }
         }
     }

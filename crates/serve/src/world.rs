@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -31,6 +32,10 @@ pub(crate) struct World {
     preparing: Mutex<()>,
     /// The shape of the columns that the vectors in use were made from.
     prepared_shape: watch::Sender<u64>,
+    /// Batches applied so far.
+    batches: AtomicU64,
+    /// How many batches the lists in use were made after.
+    listed: AtomicU64,
     metrics: Metrics,
 }
 
@@ -51,6 +56,8 @@ impl World {
             lists: ArcSwap::default(),
             preparing: Mutex::default(),
             prepared_shape,
+            batches: AtomicU64::new(1),
+            listed: AtomicU64::new(0),
             metrics,
         }
     }
@@ -150,10 +157,14 @@ impl World {
         self.prepared_shape.send_replace(shape);
     }
 
-    /// Replaces the lists made beforehand by those of `now_ms`.
+    /// Replaces the lists made beforehand by those of `now_ms`, if anything was applied since: time alone fades all
+    /// items alike and leaves their order as it is.
     pub(crate) fn refresh_lists(&self, now_ms: i64) {
-        let lists = Lists::make(&self.columns().live, now_ms);
-        self.lists.store(Arc::new(lists));
+        let batches = self.batches.load(Ordering::Acquire);
+        if self.listed.swap(batches, Ordering::AcqRel) != batches {
+            let lists = Lists::make(&self.columns().live, now_ms);
+            self.lists.store(Arc::new(lists));
+        }
     }
 
     /// Resolves once everything that is in the columns now is retrievable. Cancel safe.
@@ -165,6 +176,7 @@ impl World {
     }
 
     fn count(&self) {
+        self.batches.fetch_add(1, Ordering::AcqRel);
         let items = self.columns().live.len();
         self.metrics.live_items.set(i64::try_from(items).unwrap_or(i64::MAX));
     }

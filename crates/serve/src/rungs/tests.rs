@@ -139,7 +139,11 @@ fn the_last_resort_honours_filters_excludes_and_the_callers_candidates() {
     };
     request.filters.category_in = Some(vec!["tea".to_owned()]);
     let open = question(request.clone(), Want::Recommend);
-    assert_eq!(ids(&last_resort(&world, &open, &nobody, Tier::Trending)), ["b", "c"]);
+    assert_eq!(
+        ids(&last_resort(&world, &open, &nobody, Tier::Trending)),
+        ["c", "b"],
+        "c came later"
+    );
     let given = ["e", "c", "a", "never"].map(str::to_owned).to_vec();
     let rank = question(request, Want::Rank(given));
     assert_eq!(ids(&last_resort(&world, &rank, &nobody, Tier::Trending)), ["c"]);
