@@ -1,5 +1,6 @@
 //! A real redis-server as a child of the test.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -73,6 +74,21 @@ impl Redis {
     /// Starts the server again on the same port and files, ending it first where it still runs.
     pub fn restart(&mut self) {
         self.kill();
+        self.child = spawn(&self.directory, self.port).expect("the port is free again");
+    }
+
+    /// Ends the server, cuts `bytes` off the end of its append-only file and starts it again: its newest writes are
+    /// lost, an older prefix of them survives, as after a power cut.
+    pub fn restart_losing(&mut self, bytes: u64) {
+        self.kill();
+        let folder = self.directory.path().join("appendonlydir");
+        let files = std::fs::read_dir(folder).expect("the append-only files can be listed");
+        let paths = files.filter_map(|file| Some(file.ok()?.path()));
+        let newest = paths.filter(|path| path.to_string_lossy().ends_with(".incr.aof")).max();
+        let path = newest.expect("there is an append-only file");
+        let file = File::options().write(true).open(path).expect("the file can be opened");
+        let length = file.metadata().expect("the file has a length").len();
+        file.set_len(length.saturating_sub(bytes)).expect("the file can be cut");
         self.child = spawn(&self.directory, self.port).expect("the port is free again");
     }
 
