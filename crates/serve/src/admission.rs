@@ -26,8 +26,6 @@ pub(crate) struct Admission {
     pub(crate) deadline: Deadline,
     /// The moment at which everything is evaluated: now, or what the caller set.
     pub(crate) now_ms: i64,
-    /// Whether the caller set the moment.
-    pub(crate) is_as_of: bool,
     pub(crate) forced: Option<Tier>,
 }
 
@@ -64,7 +62,6 @@ pub(crate) fn admit(
         admitted,
         deadline,
         now_ms: as_of_ms.unwrap_or_else(|| clock.now_ms()),
-        is_as_of: as_of_ms.is_some(),
         forced: forced_tier(headers, rules)?,
     })
 }

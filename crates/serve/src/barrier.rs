@@ -120,3 +120,19 @@ impl Barrier {
         Ok(watermark.is_some_and(|watermark| watermark.next_offset >= end))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_a_504_and_says_why() {
+        let late = BarrierError::Late.into_problem();
+        assert_eq!((late.status.as_u16(), late.code), (504, "not_visible"));
+        let store = BarrierError::Store(StoreError::Timeout).into_problem();
+        assert_eq!((store.status.as_u16(), store.code), (504, "not_visible"));
+        let cause = "x".to_owned();
+        let ours = BarrierError::Store(StoreError::Malformed { cause }).into_problem();
+        assert_eq!((ours.status.as_u16(), ours.code), (504, "internal"));
+    }
+}

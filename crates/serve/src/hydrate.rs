@@ -59,11 +59,6 @@ impl Hydrator {
         &self.reader
     }
 
-    /// Longest wait for a state.
-    pub(crate) fn read_timeout(&self) -> Duration {
-        self.read_timeout
-    }
-
     /// The state of whoever is named; nobody named costs nothing. Never fails: says why instead.
     pub(crate) async fn hydrate(&self, subjects: &[Subject<'_>], deadline: Deadline) -> Hydrated {
         if subjects.is_empty() {
@@ -107,5 +102,47 @@ fn reason_of(error: &StoreError) -> Reason {
         | StoreError::Refused { .. }
         | StoreError::Malformed { .. }
         | StoreError::Url { .. } => Reason::FeaturesUnavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(item_id: &str, offset: i64) -> Vec<u8> {
+        let event = crate::users::click("u", item_id, 1_760_000_000_000 + offset);
+        let mut state = UserState::new();
+        state.apply(&event, event.event_time_ms, offset, &mut Vec::new());
+        state.encode()
+    }
+
+    #[test]
+    fn the_known_and_the_anonymous_state_are_merged() {
+        let (known, anonymous) = (encoded("a", 1), encoded("b", 2));
+        let hydrated = merge([known.as_slice(), anonymous.as_slice()].into_iter());
+        assert_eq!(hydrated.features(), Features::Known);
+        assert_eq!(hydrated.as_of_ms(), Some(1_760_000_000_002));
+        assert_eq!(hydrated.state.map(|state| state.recent().len()), Some(2));
+    }
+
+    #[test]
+    fn nobody_stored_is_a_cold_user() {
+        let hydrated = merge(std::iter::empty());
+        assert_eq!((hydrated.features(), hydrated.as_of_ms()), (Features::Cold, None));
+    }
+
+    #[test]
+    fn a_blob_that_is_not_understood_is_no_state_and_no_panic() {
+        let hydrated = merge([b"garbage".as_slice()].into_iter());
+        assert_eq!(hydrated.features(), Features::Missing(Reason::FeaturesUnavailable));
+    }
+
+    #[test]
+    fn every_error_of_the_store_has_its_reason() {
+        assert_eq!(reason_of(&StoreError::Timeout), Reason::FeaturesTimeout);
+        assert_eq!(reason_of(&StoreError::BreakerOpen), Reason::BreakerOpen);
+        let away = StoreError::Unavailable { cause: "refused".to_owned() };
+        assert_eq!(reason_of(&away), Reason::FeaturesUnavailable);
+        assert_eq!(reason_of(&StoreError::Conflict), Reason::FeaturesUnavailable);
     }
 }

@@ -124,3 +124,21 @@ impl Outlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: OutletError, status: u16, code: &str) {
+        let problem = error.into_problem();
+        assert_eq!((problem.status.as_u16(), problem.code), (status, code));
+    }
+
+    #[test]
+    fn an_error_says_whether_to_send_it_again() {
+        check(OutletError::Unacknowledged, 503, "log_unavailable");
+        check(OutletError::Log(KafkaError::QueueFull), 503, "log_unavailable");
+        check(OutletError::TooLarge(EncodeError::TooLarge { bytes: 9 }), 413, "record_too_large");
+    }
+}

@@ -56,3 +56,35 @@ fn query(question: &Question) -> Value {
     }
     query
 }
+
+#[cfg(test)]
+mod tests {
+    use upnext_common::clock::Clock;
+    use upnext_common::deadline::Deadline;
+
+    use super::*;
+    use crate::admission::Admission;
+    use crate::ask::RecommendationsRequest;
+
+    #[track_caller]
+    fn check(want: Want, expected: Value) {
+        let admitted = Clock::manual(0).instant();
+        let deadline = Deadline::after(admitted, Duration::from_secs(1));
+        let admission = Admission { admitted, deadline, now_ms: 0, forced: None };
+        let request = RecommendationsRequest { k: Some(3), ..RecommendationsRequest::default() };
+        let query = query(&Question { request, want, admission });
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&query[name], value, "{name}");
+        }
+        assert_eq!((&query["k"], &query["surface"]), (&json!(3), &json!("home")));
+    }
+
+    #[test]
+    fn the_logged_query_says_which_call_it_was() {
+        check(Want::Recommend, json!({"call": "recommendations"}));
+        check(Want::Trending, json!({"call": "trending"}));
+        check(Want::Similar("a".to_owned()), json!({"call": "similar", "item_id": "a"}));
+        let rank = Want::Rank(vec!["a".to_owned(), "b".to_owned()]);
+        check(rank, json!({"call": "rank", "items": ["a", "b"]}));
+    }
+}

@@ -254,3 +254,5 @@ fn id_of(live: &LiveItems, item: ItemHash) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::click_at as click;

@@ -67,11 +67,11 @@ fn what_is_not_understood_is_refused() {
 fn as_of_and_tier_are_honoured_only_where_allowed() {
     let headers = [("x-upnext-as-of-ms", "77"), ("x-upnext-tier", "session")];
     let admission = admit_with(&headers, RULES).unwrap();
-    assert_eq!((admission.now_ms, admission.is_as_of), (77, true));
+    assert_eq!(admission.now_ms, 77);
     assert_eq!(admission.forced, Some(Tier::Session));
     let strict = AdmissionRules { allow_as_of: false, ..RULES };
     refused(&headers[..1], strict, "as_of_not_allowed");
     refused(&headers[1..], strict, "as_of_not_allowed");
     let plain = admit_with(&[], strict).unwrap();
-    assert_eq!((plain.now_ms, plain.is_as_of, plain.forced), (1_000, false, None));
+    assert_eq!((plain.now_ms, plain.forced), (1_000, None));
 }

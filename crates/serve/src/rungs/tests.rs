@@ -67,7 +67,6 @@ fn question(request: RecommendationsRequest, want: Want) -> Question {
         admitted,
         deadline: Deadline::after(admitted, Duration::from_secs(1)),
         now_ms: NOW,
-        is_as_of: true,
         forced: None,
     };
     Question { request, want, admission }

@@ -11,6 +11,11 @@ fn event(age_ms: i64, body: EventBody) -> Event {
     Event { event_time_ms, body, ..erasure("u".to_owned(), event_time_ms) }
 }
 
+/// A click at a time, for other tests too.
+pub(crate) fn click_at(user_id: &str, item_id: &str, event_time_ms: i64) -> Event {
+    Event { body: click(item_id), ..erasure(user_id.to_owned(), event_time_ms) }
+}
+
 fn state_of(events: &[Event]) -> UserState {
     let mut state = UserState::new();
     for (offset, event) in (0..).zip(events) {

@@ -61,7 +61,7 @@ async fn a_frozen_or_dead_store_never_fails_an_answer() {
     eventually_async(BOUND, async || is_personal(&served).await).await;
 
     stack.redis.kill();
-    let dead = reasons_meanwhile(&served, "breaker_open").await;
+    let dead = reasons_meanwhile(&served, "features_unavailable").await;
     assert!(!dead.contains("deadline"), "{dead:?}");
     stack.redis.restart();
     eventually_async(BOUND, async || is_personal(&served).await).await;
