@@ -158,7 +158,7 @@ async fn merged_users_and_features(client: &Client) {
 
 async fn decisions_are_on_the_log(stack: &Stack, decision_id: &str) {
     let registry =
-        RegistryClient::new(&stack.registry.url(), &config::Registry::default(), Clock::system());
+        RegistryClient::new(&stack.registry_url, &config::Registry::default(), Clock::system());
     let decoder = Decoder::new(std::sync::Arc::new(registry.unwrap()));
     let decision: Decision = wait_for(BOUND, async || {
         let mut values = Vec::new();

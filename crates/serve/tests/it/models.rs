@@ -54,11 +54,8 @@ struct Announcer {
 
 impl Announcer {
     async fn new(stack: &Stack) -> Self {
-        let registry = RegistryClient::new(
-            &stack.registry.url(),
-            &config::Registry::default(),
-            Clock::system(),
-        );
+        let registry =
+            RegistryClient::new(&stack.registry_url, &config::Registry::default(), Clock::system());
         let encoder = Encoder::register_all(&registry.unwrap(), "upnext.").await.unwrap();
         let producer = Producer::new(&stack.brokers, ProducerSettings::default()).unwrap();
         Self { producer, encoder }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use upnext_broker::{Broker, BrokerConfig};
 use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
@@ -13,9 +12,8 @@ use upnext_common::metrics::Metrics;
 use upnext_features::Features;
 use upnext_http::Health;
 use upnext_ingest::Ingest;
-use upnext_registry::{Registry, RegistryConfig};
 use upnext_serve::{Drained, Running, Serve};
-use upnext_testkit::{Redis, eventually_async};
+use upnext_testkit::eventually_async;
 
 use crate::client::Client;
 
@@ -23,11 +21,11 @@ use crate::client::Client;
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stack {
-    pub(crate) broker: Option<Broker>,
-    pub(crate) registry: Registry,
-    pub(crate) redis: Redis,
+    /// Broker, registry and store themselves.
+    pub(crate) parts: upnext_testkit::Stack,
     pub(crate) directory: TempDir,
     pub(crate) brokers: String,
+    pub(crate) registry_url: String,
     pub(crate) drain: Drain,
     daemons: Vec<JoinHandle<()>>,
 }
@@ -43,20 +41,12 @@ pub(crate) struct Served {
 
 impl Stack {
     pub(crate) async fn start() -> Self {
-        let directory = TempDir::new().unwrap();
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let broker = Broker::start(BrokerConfig::new(loopback, directory.path().join("broker")))
-            .await
-            .unwrap();
-        let registry =
-            RegistryConfig { listen: loopback, data_dir: directory.path().join("registry") };
-        let registry = Registry::start(registry).await.unwrap();
+        let parts = upnext_testkit::Stack::start().await;
         Self {
-            brokers: broker.address().to_string(),
-            broker: Some(broker),
-            registry,
-            redis: Redis::start(),
-            directory,
+            directory: TempDir::new().unwrap(),
+            brokers: parts.brokers(),
+            registry_url: parts.registry_url(),
+            parts,
             drain: Drain::new(),
             daemons: Vec::new(),
         }
@@ -83,15 +73,15 @@ impl Stack {
         let ingest = Ingest {
             config: config.clone(),
             brokers: self.brokers.clone(),
-            registry_url: self.registry.url(),
+            registry_url: self.registry_url.clone(),
             metrics: Metrics::new(),
             clock: clock.clone(),
         };
         let features = Features {
             config,
             brokers: self.brokers.clone(),
-            registry_url: self.registry.url(),
-            redis_url: self.redis.url(),
+            registry_url: self.registry_url.clone(),
+            redis_url: self.parts.redis_url(),
             metrics: Metrics::new(),
             clock,
         };
@@ -108,8 +98,8 @@ impl Stack {
         Serve {
             config,
             brokers: self.brokers.clone(),
-            registry_url: self.registry.url(),
-            redis_url: self.redis.url(),
+            registry_url: self.registry_url.clone(),
+            redis_url: self.parts.redis_url(),
             metrics: Metrics::new(),
             health: Health::default(),
             clock: Clock::system(),
@@ -134,10 +124,6 @@ impl Stack {
         self.drain.start();
         for daemon in self.daemons.drain(..) {
             daemon.await.unwrap();
-        }
-        self.registry.stop().await;
-        if let Some(broker) = self.broker.take() {
-            broker.stop().await;
         }
     }
 }

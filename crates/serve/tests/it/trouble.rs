@@ -48,7 +48,7 @@ async fn a_frozen_or_dead_store_never_fails_an_answer() {
     known_user(&served).await;
     eventually_async(BOUND, async || is_personal(&served).await).await;
 
-    stack.redis.stop_signal();
+    stack.parts.redis.stop_signal();
     let frozen = reasons_meanwhile(&served, "breaker_open").await;
     assert!(frozen.contains("features_timeout"), "{frozen:?}");
     // The seeds of the request still carry an answer of this session.
@@ -57,13 +57,13 @@ async fn a_frozen_or_dead_store_never_fails_an_answer() {
     let features = served.client.get("/v1/users/ann/features").await;
     assert_eq!((features.status, &features.body["code"]), (503, &json!("features_unavailable")));
     assert!(served.health.is_ready(), "a store that is away makes nobody unready");
-    stack.redis.cont_signal();
+    stack.parts.redis.cont_signal();
     eventually_async(BOUND, async || is_personal(&served).await).await;
 
-    stack.redis.kill();
+    stack.parts.redis.kill();
     let dead = reasons_meanwhile(&served, "features_unavailable").await;
     assert!(!dead.contains("deadline"), "{dead:?}");
-    stack.redis.restart();
+    stack.parts.redis.restart();
     eventually_async(BOUND, async || is_personal(&served).await).await;
     served.stop().await;
     stack.stop().await;
@@ -75,13 +75,18 @@ async fn a_lost_broker_refuses_writes_and_fails_no_answer() {
     let served = stack.serve(stack.config()).await;
     let reply = served.client.put("/v1/items/i1?wait=indexed", &json!({})).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    stack.broker.take().unwrap().stop().await;
+    let address = stack.parts.stop_broker().await;
     let click =
         json!({"type": "ItemClicked", "user_id": "ann", "item_id": "i1", "session_id": "s"});
     let reply = served.client.post("/v1/events", &json!({"events": [click]})).await;
     assert_eq!((reply.status, &reply.body["code"]), (503, &json!("log_unavailable")), "{reply:?}");
     let answer = served.client.ask(&json!({"k": 1}), &[]).await;
     assert_eq!((answer.status, answer.ids()), (200, vec!["i1"]));
+    stack.parts.resume_broker(address).await;
+    eventually_async(BOUND, async || {
+        served.client.put("/v1/items/i2?wait=indexed", &json!({})).await.status == 200
+    })
+    .await;
     served.stop().await;
     stack.stop().await;
 }
