@@ -13,6 +13,9 @@ use crate::KafkaError;
 use crate::client::{self, Quiet};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a created topic may take until it is known, and how often that is looked at.
+const KNOWN_BOUND: Duration = Duration::from_secs(10);
+const KNOWN_RECHECK: Duration = Duration::from_millis(50);
 /// Largest record that may come in.
 const RECORD_BYTES_MAX: usize = 8 << 20;
 /// Largest record of the other topics: whatever came in, and what is said about it.
@@ -38,12 +41,11 @@ pub async fn ensure_topics(brokers: &str, kafka: &config::Kafka) -> Result<(), K
         for result in results {
             match result {
                 Ok(name) => info!(topic = name, partitions = wanted.partitions, "created topic"),
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
-                    note_difference(brokers, &wanted).await?;
-                }
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => return Err(KafkaError::topic(&name, code)),
             }
         }
+        note_difference(brokers, &wanted).await?;
     }
     Ok(())
 }
@@ -149,11 +151,25 @@ impl Wanted {
 }
 
 async fn note_difference(brokers: &str, wanted: &Wanted) -> Result<(), KafkaError> {
-    let found = partition_count(brokers, &wanted.name).await?;
+    let found = count_once_known(brokers, &wanted.name).await?;
     if found != wanted.partitions {
         warn!(topic = wanted.name, found, configured = wanted.partitions, "partitions differ");
     }
     Ok(())
+}
+
+/// A topic that was created a moment ago, here or by another daemon, is not known to every broker at once.
+async fn count_once_known(brokers: &str, topic: &str) -> Result<i32, KafkaError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match partition_count(brokers, topic).await {
+            Err(KafkaError::Topic { .. }) if waited < KNOWN_BOUND => {
+                tokio::time::sleep(KNOWN_RECHECK).await;
+                waited += KNOWN_RECHECK;
+            }
+            counted => return counted,
+        }
+    }
 }
 
 #[cfg(test)]
