@@ -34,3 +34,21 @@ need_basics() {
 
 # Where cargo puts what it builds.
 target_dir() { printf '%s\n' "${CARGO_TARGET_DIR:-target}"; }
+
+# start_up BINARY DIRECTORY [MORE...]: an `upnext up` of its own in the background, its pid in $up, its ready line in
+# DIRECTORY/ready, its log in DIRECTORY/log.
+start_up() {
+  local binary=$1 work=$2
+  shift 2
+  "$binary" up --format json --data-dir "$work/data" \
+    --set serve.listen=127.0.0.1:0 --set ops.listen=127.0.0.1:0 "$@" >"$work/ready" 2>"$work/log" &
+  up=$!
+  for _ in $(seq 600); do
+    [ -s "$work/ready" ] && return
+    kill -0 "$up" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/log" >&2
+  say "upnext up did not start"
+  return 1
+}

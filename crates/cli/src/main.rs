@@ -1,14 +1,31 @@
 //! The `upnext` binary: one verb a run, exit codes as in sysexits.
 
 mod arguments;
+mod settings;
+mod failure;
+mod output;
+mod stop;
+mod threads;
+mod progress;
+mod up;
+mod system;
+mod daemons;
+mod redis_child;
+mod endpoints;
+mod daemon_verbs;
+mod import;
+mod train;
+mod evaluate;
+mod simulate;
+mod events;
+mod dlq;
 mod config_verb;
 mod completions;
-mod output;
-mod failure;
-mod settings;
-mod stop;
 mod crowd;
-mod redis_child;
+mod writer;
+mod topic;
+mod pipeline;
+mod api;
 
 use std::process::ExitCode;
 
@@ -25,6 +42,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::show_usage(&error),
     };
+    if cli.verb.trains() {
+        threads::settle();
+    }
     match run(cli) {
         Ok(code) => code,
         Err(failure) => failure.show(),

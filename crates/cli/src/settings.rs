@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 use thiserror::Error;
-use upnext_common::config::{self, Config, ConfigError, Override};
+use upnext_common::config::{self, Config, ConfigError, Log, Override};
 
 use crate::failure::Failure;
 
 /// Read from the working directory unless `--config` names another file.
 const FILE: &str = "upnext.toml";
+/// What verbs for people log.
+const QUIET: &str = "warn,upnext_broker=error,upnext_registry=error";
 
 /// Options that every verb takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,6 +49,17 @@ impl Settings {
     /// The file that is read, if any.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         self.config.clone().or_else(|| Path::new(FILE).exists().then(|| PathBuf::from(FILE)))
+    }
+
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// Keeps a person's terminal free of what only operators read, unless `log.filter` was set to something.
+    pub(crate) fn quieten(config: &mut Config) {
+        if config.log == Log::default() {
+            config.log.filter = QUIET.to_owned();
+        }
     }
 
     fn overrides(&self) -> Result<Vec<Override>, Failure> {

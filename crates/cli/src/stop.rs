@@ -3,8 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 use upnext_common::drain::Drain;
+
+use crate::failure::Failure;
 
 /// How long a run lasts: `90`, `60s`, `5m`, `1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,32 +29,30 @@ impl FromStr for Span {
     }
 }
 
-/// Starts `drain` at the first signal, or once `span` has passed.
+/// Starts `drain` at the first Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// When the process cannot listen for signals.
-pub(crate) fn listen(drain: &Drain, span: Option<Span>) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+pub(crate) fn listen(drain: &Drain) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
     let drain = drain.clone();
     tokio::spawn(async move {
-        first_of(&mut interrupt, &mut terminate, span).await;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
         drain.start();
     });
     Ok(())
 }
 
-async fn first_of(interrupt: &mut Signal, terminate: &mut Signal, span: Option<Span>) {
-    let limit = async {
-        match span {
-            Some(Span(limit)) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        () = limit => {}
+/// Resolves once `span` has passed; never without one.
+pub(crate) async fn after(span: Option<Span>) {
+    match span {
+        Some(Span(limit)) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -70,9 +71,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_span_starts_the_drain() {
+    async fn a_span_passes_and_none_never_does() {
+        tokio::select! {
+            () = after(None) => panic!("it never passes"),
+            () = after(Some(Span(Duration::from_secs(60)))) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signal_starts_the_drain() {
         let drain = Drain::new();
-        listen(&drain, Some(Span(Duration::from_secs(60)))).unwrap();
+        listen(&drain).unwrap();
+        let pid = std::process::id();
+        let mut kill = tokio::process::Command::new("sh");
+        assert!(kill.args(["-c", &format!("kill -TERM {pid}")]).status().await.unwrap().success());
         drain.started().await;
     }
 }

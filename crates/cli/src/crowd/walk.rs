@@ -96,6 +96,11 @@ impl Walk {
         Some(self.step(EventType::ItemClicked, item))
     }
 
+    /// Whether nothing is left to do.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pending.is_empty() && self.views_left == 0
+    }
+
     pub(crate) fn user_id(&self) -> &str {
         &self.person.user_id
     }
