@@ -139,6 +139,12 @@ async fn prepare(http: &Http, up: &Up) {
         .collect();
     let (status, body) = post(http, format!("{base}/v1/events"), json!({ "events": events })).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    wait_for(Duration::from_secs(20), async || {
+        let ask = json!({"user_id": "u19", "k": 10});
+        let (_, body) = post(http, format!("{base}/v1/recommendations"), ask).await;
+        (!body["features_as_of_ms"].is_null()).then_some(())
+    })
+    .await;
     let train = Command::new(env!("CARGO_BIN_EXE_upnext"))
         .args(["train", "--from", "kafka"])
         .env("UPNEXT_KAFKA__BROKERS", up.ready["kafka"].as_str().unwrap())

@@ -1,5 +1,7 @@
 //! The binary as its users run it: everything in one process, on real Redis, Kafka protocol and HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 mod running;
 mod exits;
 mod lifecycle;
