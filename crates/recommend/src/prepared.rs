@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use upnext_index::Index;
 use upnext_model::artifact::Artifact;
 use upnext_model::live::{LiveItem, LiveItems, attribute_texts};
 use upnext_model::tower::Tower;
@@ -22,6 +23,9 @@ pub struct Prepared {
     vectors: Vec<f32>,
     biases: Vec<f32>,
     dim: usize,
+    /// The same vectors to be searched; keys are places in `by_id`, so that ties do not depend on who came first.
+    index: Option<Index>,
+    by_id: Vec<u32>,
     shape: u64,
 }
 
@@ -55,6 +59,7 @@ impl Prepared {
                 let row = rows.get(item.id()).filter(|_| knows_id(item.id()));
                 prepared.add(tower, &artifact, item, row.copied());
             }
+            prepared.build_index(live);
         }
         prepared.artifact = Some(artifact);
         prepared
@@ -70,6 +75,33 @@ impl Prepared {
         let known = texts.iter().filter_map(|text| artifact.attributes.id(text));
         self.vectors.extend(tower.content_vector(&known.collect::<Vec<_>>()));
         self.biases.push(tower.unseen_bias());
+    }
+
+    /// A vector that is not finite cannot be found; the item is answered by its counts.
+    fn build_index(&mut self, live: &LiveItems) {
+        let mut by_id = live.iter().collect::<Vec<_>>();
+        by_id.sort_unstable_by_key(|(_, item)| item.id());
+        self.by_id = by_id.into_iter().map(|(index, _)| index).collect();
+        let mut index = Index::new(self.dim);
+        for (key, item) in (0..).zip(&self.by_id) {
+            let bias = usize::try_from(*item).ok().and_then(|at| self.biases.get(at));
+            if let Some((vector, bias)) = self.vector(*item).zip(bias) {
+                index.upsert(key, vector, *bias).ok();
+            }
+        }
+        self.index = Some(index);
+    }
+
+    /// The `count` items nearest to what the context saw, among those admitted; empty without a tower.
+    #[must_use]
+    pub fn nearest(&self, context: &[u32], count: usize, admits: impl Fn(u32) -> bool) -> Vec<u32> {
+        let found = self.user_vector(context).zip(self.index.as_ref()).and_then(|(user, index)| {
+            let item = |key: u32| usize::try_from(key).ok().and_then(|at| self.by_id.get(at));
+            let admits = |key| item(key).is_some_and(|item| admits(*item));
+            let found = index.search(&user, count, admits).ok()?;
+            Some(found.iter().filter_map(|found| item(found.key).copied()).collect())
+        });
+        found.unwrap_or_default()
     }
 
     #[must_use]

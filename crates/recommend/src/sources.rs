@@ -24,11 +24,9 @@ pub(crate) fn gather(asked: &Asked<'_>) -> Slate {
         moment.chances_before(*last, &mut scores);
         gathering.take(&scores, Source::Back);
     }
-    let all = (0..).take(moment.live().len()).collect::<Vec<u32>>();
-    if let Some(logits) = snapshot.prepared.logits(&context.items, &all) {
-        scores.clear();
-        scores.extend(logits.into_iter().map(f64::from));
-        gathering.take(&scores, Source::Tower);
+    let admits = |item| asked.eligible.allows(item);
+    for item in snapshot.prepared.nearest(&context.items, PER_SOURCE, admits) {
+        gathering.add(item, Source::Tower);
     }
     gathering.take_repeats();
     gathering.take(moment.trend(), Source::Trending);

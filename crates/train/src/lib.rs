@@ -3,4 +3,5 @@
 pub mod dataset;
 pub mod live_replay;
 pub mod fit;
+pub mod history;
 pub mod evaluate;

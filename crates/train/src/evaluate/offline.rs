@@ -49,12 +49,16 @@ pub fn offline(
         Tier::Full | Tier::Static => Some(fitted(evaluation, on_progress)?),
         Tier::Session | Tier::Trending | Tier::Cached | Tier::Stale | Tier::Head => None,
     };
-    let answers = answers(evaluation, artifact, queries, on_progress)?;
+    let answers = answers_of(evaluation, artifact, queries, on_progress)?;
     let report = score(queries, &answers);
     Ok(Outcome { answers, report })
 }
 
-fn fitted(
+/// The artifact for a split: fitted on everything before it starts, and on nothing else.
+///
+/// # Errors
+/// When there is no such split or the fit fails.
+pub fn fitted(
     evaluation: &Offline<'_>,
     on_progress: &mut dyn FnMut(Stage),
 ) -> Result<Arc<Artifact>, EvaluateError> {
@@ -63,7 +67,11 @@ fn fitted(
     Ok(Arc::new(fit::fit(&input, evaluation.train, evaluation.clock, on_progress)?))
 }
 
-fn answers(
+/// Walks once over the events and asks `queries` of this artifact.
+///
+/// # Errors
+/// When the tier cannot be answered in process.
+pub fn answers_of(
     evaluation: &Offline<'_>,
     artifact: Option<Arc<Artifact>>,
     queries: &[&FrozenQuery],
