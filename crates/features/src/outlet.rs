@@ -42,8 +42,21 @@ impl Outlet {
         signals: Vec<SignalEntry>,
     ) -> Result<(), KafkaError> {
         let (generation, producer) = self.producer.lock().clone();
+        let batches = self.batches(source_partition, signals);
+        let sent = self.write(&producer, batches).await;
+        if let Err(error) = &sent {
+            self.replace_if_fatal(generation, error);
+        }
+        sent
+    }
+
+    async fn write(
+        &self,
+        producer: &Producer,
+        batches: Vec<(i32, SignalBatch)>,
+    ) -> Result<(), KafkaError> {
         let mut deliveries = Vec::new();
-        for (partition, batch) in self.batches(source_partition, signals) {
+        for (partition, batch) in batches {
             for value in self.framed(batch)? {
                 let outgoing = Outgoing {
                     topic: self.topic.clone(),
@@ -55,10 +68,7 @@ impl Outlet {
             }
         }
         for delivery in deliveries {
-            if let Err(error) = delivery.await {
-                self.replace_if_fatal(generation, &error);
-                return Err(error);
-            }
+            delivery.await?;
         }
         Ok(())
     }

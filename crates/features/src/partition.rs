@@ -61,10 +61,10 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     };
     drop(worker);
     shared.metrics.state_resets.get_or_create(&labels::<S>()).inc();
-    report::<S>(partition, &trouble);
+    let wait = report::<S>(partition, &trouble);
     tokio::select! {
         () = stop.started() => return,
-        () = tokio::time::sleep(CONNECT_WAIT_MIN) => {}
+        () = tokio::time::sleep(wait) => {}
     }
     let Some((_, owned)) = begin(&shared, partition, &stop).await else { return };
     claim.reposition(self::next_offset(&owned));
@@ -75,16 +75,19 @@ fn next_offset(owned: &Owned) -> i64 {
     owned.watermark.as_ref().map_or(0, |watermark| watermark.next_offset)
 }
 
-fn report<S: Stage>(partition: i32, trouble: &Trouble) {
+/// Tells of the trouble; gives how long to wait before the partition begins again.
+fn report<S: Stage>(partition: i32, trouble: &Trouble) -> Duration {
     let stage = S::STAGE.name();
     match trouble {
         Trouble::State { .. }
         | Trouble::Store(StoreError::Malformed { .. })
         | Trouble::Unloaded { .. } => {
             error!(stage, partition, %trouble, "somebody has to look, will retry");
+            CONNECT_WAIT_MAX
         }
         Trouble::Store(_) | Trouble::Kafka(_) | Trouble::Stopped => {
             warn!(stage, partition, %trouble, "cached state dropped, the partition begins again");
+            CONNECT_WAIT_MIN
         }
     }
 }

@@ -149,3 +149,26 @@ async fn a_log_that_ends_before_the_watermark_is_not_applied_until_somebody_look
     daemon.drained().await;
     verify(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_cannot_be_read_stops_its_partition_until_somebody_looked() {
+    let mut world = World::new(8).await;
+    let daemon = world.start();
+    world.write(150).await;
+    world.settled().await;
+    daemon.drained().await;
+    let key = Keys::new(&world.config.redis.key_prefix).user(Subject::User("u1"));
+    let redis = &world.stack.redis;
+    let kept = redis.command(&format!("COPY {key} kept"));
+    assert!(kept.starts_with(":1"), "{kept}");
+    assert!(redis.command(&format!("APPEND {key} x")).starts_with(':'));
+    let users = StageLabels { stage: "users" };
+    let daemon = world.start();
+    world.write(150).await;
+    let resets = || world.metrics.state_resets.get_or_create(&users).get();
+    eventually_async(BOUND, async || resets() >= 2).await;
+    assert!(world.stack.redis.command(&format!("RENAME kept {key}")).starts_with("+OK"));
+    world.settled().await;
+    daemon.drained().await;
+    verify(&world).await;
+}
