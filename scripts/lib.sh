@@ -52,3 +52,19 @@ start_up() {
   say "upnext up did not start"
   return 1
 }
+
+# python_venv NAME PACKAGE MODULE: makes sure that a virtual environment has PACKAGE (importable as MODULE), and prints
+# its path.
+python_venv() {
+  local venv
+  venv="$(target_dir)/$1"
+  need python3=python3
+  # Debian ships the module that makes environments as a package of its own.
+  python3 -c 'import ensurepip' 2>/dev/null || need ensurepip=python3-venv
+  if ! "$venv/bin/python" -c "import $3" 2>/dev/null; then
+    say "installing $2 into $venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$2" >&2
+  fi
+  printf '%s\n' "$venv"
+}
