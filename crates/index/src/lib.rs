@@ -160,7 +160,11 @@ impl Index {
         dot_rows_i8(&query.values, &self.coarse, &mut sums);
         let rows = sums.iter().zip(&self.keys).zip(self.scales.iter().zip(&self.biases));
         rows.map(|((sum, key), (scale, bias))| {
-            if admits(*key) { *sum as f32 * (scale * query.scale) + bias } else { f32::NEG_INFINITY }
+            if admits(*key) {
+                *sum as f32 * (scale * query.scale) + bias
+            } else {
+                f32::NEG_INFINITY
+            }
         })
         .collect()
     }

@@ -69,7 +69,7 @@ fn recall_against_brute_force_is_nearly_one() {
 fn what_is_not_admitted_is_not_found_and_does_not_crowd_out() {
     let (index, model) = filled(1_000, 16);
     let query = Numbers(3).vector(16);
-    let admits = |key: u32| key % 50 == 0;
+    let admits = |key: u32| key.is_multiple_of(50);
     let found = index.search(&query, 100, admits).unwrap();
     assert_eq!(found, brute_force(&model, &query, 100, admits));
     assert_eq!(found.len(), 20);

@@ -2,9 +2,6 @@
 
 use crate::level::{Level, by_level};
 
-/// Outputs summed at a time: they stay in registers while the inputs stream by.
-const BLOCK: usize = 32;
-
 /// Weights of a dense layer, `[inputs × outputs]` row-major, with one bias per output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
@@ -61,27 +58,32 @@ by_level!(dense_at = dense_body(layer: &Dense, rows: &[f32], out: &mut [f32]));
 #[inline(always)]
 fn dense_body(layer: &Dense, rows: &[f32], out: &mut [f32]) {
     let width = layer.outputs;
+    let fours = 4 * (layer.inputs / 4);
     for (row, out) in rows.chunks_exact(layer.inputs).zip(out.chunks_exact_mut(width)) {
-        let mut start = 0;
-        while start + BLOCK <= width {
-            let mut sums = [0.0_f32; BLOCK];
-            sums.copy_from_slice(&layer.bias[start..start + BLOCK]);
-            for (x, weights) in row.iter().zip(layer.weights.chunks_exact(width)) {
-                let weights = &weights[start..start + BLOCK];
-                for lane in 0..BLOCK {
-                    sums[lane] += x * weights[lane];
-                }
-            }
-            out[start..start + BLOCK].copy_from_slice(&sums);
-            start += BLOCK;
+        out.copy_from_slice(&layer.bias);
+        let weights = layer.weights.chunks_exact(4 * width);
+        for (x, weights) in row.chunks_exact(4).zip(weights) {
+            add_four(out, [x[0], x[1], x[2], x[3]], weights);
         }
-        let rest = &mut out[start..];
-        rest.copy_from_slice(&layer.bias[start..]);
-        for (x, weights) in row.iter().zip(layer.weights.chunks_exact(width)) {
-            for (sum, weight) in rest.iter_mut().zip(&weights[start..]) {
+        let weights = layer.weights[fours * width..].chunks_exact(width);
+        for (x, weights) in row[fours..].iter().zip(weights) {
+            for (sum, weight) in out.iter_mut().zip(weights) {
                 *sum += x * weight;
             }
         }
+    }
+}
+
+/// Adds four weighted rows, one after the other, with one look at the sums.
+#[inline(always)]
+fn add_four(sums: &mut [f32], x: [f32; 4], rows: &[f32]) {
+    let width = sums.len();
+    let (first, rest) = rows.split_at(width);
+    let (second, rest) = rest.split_at(width);
+    let (third, fourth) = rest.split_at(width);
+    let rows = first.iter().zip(second).zip(third.iter().zip(fourth));
+    for (sum, ((first, second), (third, fourth))) in sums.iter_mut().zip(rows) {
+        *sum = *sum + x[0] * first + x[1] * second + x[2] * third + x[3] * fourth;
     }
 }
 

@@ -80,7 +80,7 @@ fn fitted(
 
 #[expect(clippy::print_stdout, reason = "a tool for a terminal")]
 fn progress(progress: upnext_model::Progress) {
-    if progress.step % 100 == 0 || progress.step == progress.steps {
+    if progress.step.is_multiple_of(100) || progress.step == progress.steps {
         println!(
             "step {} of {} loss {:.4} after {:.1} s",
             progress.step, progress.steps, progress.loss, progress.elapsed_seconds

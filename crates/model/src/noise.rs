@@ -18,7 +18,7 @@ impl Noise {
 
     /// Uniform in [0, bound); bound at least 1.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        ((self.unit() * bound as f64) as usize).min(bound.saturating_sub(1))
+        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 
     /// Uniform in ±`limit`.
@@ -37,12 +37,13 @@ impl Noise {
 
     /// `kept` with chance 1 − `share`, else 0; the share is rounded to 1/65,536.
     pub(crate) fn mask(&mut self, count: usize, share: f64, kept: f32) -> Vec<f32> {
-        let threshold = (share * 65_536.0) as u64;
+        let threshold = (share * 65_536.0) as i64;
         let mut mask = Vec::with_capacity(count + 3);
         while mask.len() < count {
             let bits = self.0.next_u64();
             let parts = [bits, bits >> 16, bits >> 32, bits >> 48];
-            mask.extend(parts.map(|part| if part & 0xffff < threshold { 0.0 } else { kept }));
+            let drops = |part: u64| (part & 0xffff).cast_signed() < threshold;
+            mask.extend(parts.map(|part| if drops(part) { 0.0 } else { kept }));
         }
         mask.truncate(count);
         mask

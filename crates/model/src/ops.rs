@@ -2,9 +2,11 @@
 //!
 //! Each is a forward pass and its exact derivative; the tests compare both with the backend's own operations.
 
+mod bias;
 mod loss;
 mod rows;
 
+pub(crate) use bias::Bias;
 pub(crate) use loss::{CatalogueLoss, SlateLoss};
 pub(crate) use rows::{RowMeans, Shifts};
 

@@ -37,6 +37,11 @@ impl NamedTensors {
         self.put(&format!("{name}.bias"), &[layer.outputs()], layer.bias());
     }
 
+    /// The last dimension of a tensor, if there is such a tensor.
+    pub(crate) fn width(&self, name: &str) -> Option<usize> {
+        self.0.get(name).and_then(|named| named.shape.last().copied())
+    }
+
     /// Removes a tensor whose shape satisfies `fits`.
     pub(crate) fn take(
         &mut self,

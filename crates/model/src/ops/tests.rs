@@ -38,6 +38,22 @@ fn masked_is_a_product() {
 }
 
 #[test]
+fn bias_is_a_broadcast_sum_for_both_operands() {
+    let mut noise = Noise::new(8);
+    let bias = Tensor::from_vec(noise.normal(3, 1.0), 3, &Device::Cpu).unwrap();
+    let x = Tensor::from_vec(noise.normal(12, 1.0), (4, 3), &Device::Cpu).unwrap();
+    let plain = || Bias { rectifies: false };
+    let ours = |x: &Tensor| x.apply_op2(&bias, plain()).unwrap();
+    check(&[4, 3], ours, |x| x.broadcast_add(&bias).unwrap());
+    let ours = |bias: &Tensor| x.apply_op2(bias, plain()).unwrap();
+    check(&[3], ours, |bias| x.broadcast_add(bias).unwrap());
+    let rectified = |bias: &Tensor| x.apply_op2(bias, Bias { rectifies: true }).unwrap();
+    check(&[3], rectified, |bias| x.broadcast_add(bias).unwrap().relu().unwrap());
+    let rectified = |x: &Tensor| x.apply_op2(&bias, Bias { rectifies: true }).unwrap();
+    check(&[4, 3], rectified, |x| x.broadcast_add(&bias).unwrap().relu().unwrap());
+}
+
+#[test]
 fn gelu_is_the_backends() {
     check(&[4, 5], |x| x.apply_op1(Gelu).unwrap(), |x| x.gelu().unwrap());
 }

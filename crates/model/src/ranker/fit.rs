@@ -2,17 +2,19 @@
 
 use candle_core::{Device, Tensor, Var};
 use upnext_common::clock::Clock;
-use upnext_kernels::Dense;
+use upnext_kernels::{Dense, add_scaled};
 
 use super::{Ranker, Slates, normalise};
 use crate::adam::{Adam, Parameter, Part, gradient_of};
 use crate::error::ModelError;
 use crate::noise::Noise;
-use crate::ops::SlateLoss;
+use crate::ops::{Bias, SlateLoss};
 use crate::schedule::{Progress, Schedule};
 
 /// Batches an epoch has at least, while it has slates enough: little data needs steps, too.
 const BATCHES_MIN: usize = 24;
+/// Slates whose tensors are computed in one go: about 400 kB for a hundred rows each.
+const SLATES_PER_PART: usize = 8;
 
 /// How a ranker is fitted; the defaults are the measured recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,11 +136,34 @@ impl<'a> Learner<'a> {
         Self { slates, means, deviations, parameters, adam }
     }
 
-    /// One step; returns the mean loss of the slates.
+    /// One step; returns the mean loss of the slates. The gradient is summed up over parts that stay in the cache.
     fn learn(&mut self, batch: &[usize], rate: f64) -> Result<f32, ModelError> {
+        let variables: Vec<Var> =
+            self.parameters.iter().map(Parameter::variable).collect::<Result<_, _>>()?;
+        let mut sums: Vec<Vec<f32>> =
+            self.parameters.iter().map(|parameter| vec![0.0; parameter.values.len()]).collect();
+        let mut total = 0.0;
+        for part in batch.chunks(SLATES_PER_PART) {
+            let loss = self.loss(part, &variables)?;
+            let gradients = loss.backward()?;
+            for (sum, variable) in sums.iter_mut().zip(&variables) {
+                let share = 1.0 / batch.len() as f32;
+                add_scaled(sum, share, &gradient_of(&gradients, variable)?);
+            }
+            total += loss.to_scalar::<f32>()?;
+        }
+        let parameters = self.parameters.iter_mut().zip(sums);
+        let mut updates: Vec<_> =
+            parameters.map(|(parameter, sum)| (parameter, Part::Whole, sum)).collect();
+        self.adam.step(rate, None, &mut updates);
+        Ok(total / batch.len() as f32)
+    }
+
+    /// Summed loss of some slates.
+    fn loss(&self, part: &[usize], variables: &[Var]) -> Result<Tensor, ModelError> {
         let mut rows = Vec::new();
         let mut loss = SlateLoss { ends: Vec::new(), targets: Vec::new() };
-        for slate in batch {
+        for slate in part {
             rows.extend_from_slice(self.slates.values(*slate));
             loss.ends.push(rows.len() / self.slates.columns);
             loss.targets.push(self.slates.targets[*slate].clone());
@@ -146,16 +171,7 @@ impl<'a> Learner<'a> {
         normalise(&mut rows, &self.means, &self.deviations);
         let shape = (rows.len() / self.slates.columns, self.slates.columns);
         let rows = Tensor::from_vec(rows, shape, &Device::Cpu)?;
-        let variables: Vec<Var> =
-            self.parameters.iter().map(Parameter::variable).collect::<Result<_, _>>()?;
-        let loss = scores(&variables, &rows)?.apply_op1(loss)?.mean_all()?;
-        let gradients = loss.backward()?;
-        let mut updates = Vec::with_capacity(variables.len());
-        for (parameter, variable) in self.parameters.iter_mut().zip(&variables) {
-            updates.push((parameter, Part::Whole, gradient_of(&gradients, variable)?));
-        }
-        self.adam.step(rate, None, &mut updates);
-        Ok(loss.to_scalar()?)
+        Ok(scores(variables, &rows)?.apply_op1(loss)?.sum_all()?)
     }
 
     fn finish(self) -> Result<Ranker, ModelError> {
@@ -185,12 +201,10 @@ impl<'a> Learner<'a> {
 /// The net as tensors with gradients: scores `[rows]` of normalised rows `[rows × columns]`.
 fn scores(variables: &[Var], rows: &Tensor) -> candle_core::Result<Tensor> {
     let (wide, layers) = (&variables[0], &variables[1..]);
+    let last = layers.len() / 2 - 1;
     let mut x = rows.clone();
     for (number, layer) in layers.chunks_exact(2).enumerate() {
-        if number > 0 {
-            x = x.relu()?;
-        }
-        x = x.matmul(&layer[0])?.broadcast_add(&layer[1])?;
+        x = x.matmul(&layer[0])?.apply_op2(&layer[1], Bias { rectifies: number < last })?;
     }
     (x + rows.matmul(wide)?)?.squeeze(1)
 }

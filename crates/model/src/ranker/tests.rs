@@ -1,5 +1,7 @@
 //! Learning, and scores against the tensors that were trained.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use upnext_common::clock::Clock;
 
@@ -67,7 +69,10 @@ fn the_same_seed_gives_the_same_ranker() {
     let config = RankerConfig { epochs: 1, ..RankerConfig::default() };
     let slates = slates(100, 1);
     assert_eq!(fitted(&slates, &config), fitted(&slates, &config));
-    assert_ne!(fitted(&slates, &config), fitted(&slates, &RankerConfig { seed: 8, ..config.clone() }));
+    assert_ne!(
+        fitted(&slates, &config),
+        fitted(&slates, &RankerConfig { seed: 8, ..config.clone() })
+    );
 }
 
 #[test]
@@ -89,8 +94,11 @@ fn scores_equal_the_tensors() {
 proptest! {
     #[test]
     fn a_batch_equals_single_rows(rows in prop::collection::vec(-9.0_f32..9.0, 4 * 7)) {
-        let config = RankerConfig { epochs: 1, hidden: vec![40, 9], ..RankerConfig::default() };
-        let ranker = fitted(&slates(30, 1), &config);
+        static RANKER: LazyLock<Ranker> = LazyLock::new(|| {
+            let config = RankerConfig { epochs: 1, hidden: vec![40, 9], ..RankerConfig::default() };
+            fitted(&slates(30, 1), &config)
+        });
+        let ranker = &*RANKER;
         let mut together = Vec::new();
         ranker.score(&rows, &mut together);
         let mut alone = Vec::new();

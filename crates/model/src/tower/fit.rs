@@ -225,10 +225,10 @@ impl<'a> Learner<'a> {
 /// The value a quarter of the way from the least to the greatest, between neighbours in proportion.
 fn lower_quartile(values: &mut [f32]) -> f32 {
     values.sort_by(f32::total_cmp);
-    let place = (values.len().saturating_sub(1)) as f32 * 0.25;
-    let low = place as usize;
+    let last = values.len().saturating_sub(1);
+    let (low, share) = (last / 4, (last % 4) as f32 / 4.0);
     match (values.get(low), values.get(low + 1)) {
-        (Some(a), Some(b)) => a + (b - a) * place.fract(),
+        (Some(a), Some(b)) => a + (b - a) * share,
         (Some(a), None) => *a,
         (None, _) => 0.0,
     }

@@ -7,7 +7,7 @@ use super::sampling::Step;
 use super::{Tower, TowerConfig, TowerShape};
 use crate::adam::{Parameter, Part, gradient_of};
 use crate::noise::Noise;
-use crate::ops::{Gelu, Masked, RowMeans, Shifts};
+use crate::ops::{Bias, Gelu, Masked, RowMeans, Shifts};
 use crate::tensors::TensorError;
 use crate::tower::stored::square;
 
@@ -218,15 +218,16 @@ impl Variables {
         let taps = e.matmul(&self.taps)?.apply_op1(Shifts { length, dim: shape.dim })?;
         let h = ((e + attended)? + taps)?.apply_op1(RowMeans::single(positions.to_vec()))?;
         let h = dropped(h, &mut dropouts)?;
-        let hidden = h.matmul(&self.up[0])?.broadcast_add(&self.up[1])?.apply_op1(Gelu)?;
+        let plain = || Bias { rectifies: false };
+        let hidden = h.matmul(&self.up[0])?.apply_op2(&self.up[1], plain())?.apply_op1(Gelu)?;
         let hidden = dropped(hidden, &mut dropouts)?;
-        let out = hidden.matmul(&self.down[0])?.broadcast_add(&self.down[1])?;
+        let out = hidden.matmul(&self.down[0])?.apply_op2(&self.down[1], plain())?;
         h + out
     }
 
     /// `u·V + bias` for all users and the step's rows.
     pub(super) fn logits(&self, users: &Tensor, items: &Tensor) -> Result<Tensor> {
-        users.matmul(&items.t()?)?.broadcast_add(&self.biases.t()?)
+        users.matmul(&items.t()?)?.apply_op2(&self.biases, Bias { rectifies: false })
     }
 
     /// Causal attention over whole sequences: at every place the newest item asks the last `window`, as if it were

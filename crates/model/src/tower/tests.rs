@@ -11,6 +11,7 @@ use crate::adam::Parameter;
 use crate::error::ModelError;
 use crate::noise::Noise;
 use crate::ops::CatalogueLoss;
+use crate::schedule::Progress;
 
 /// A ring of items: after item i comes i + 1. Attribute: the tens of the item.
 fn ring(items: u32, sessions: usize) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
@@ -42,8 +43,6 @@ fn fitted(items: u32, sessions: usize, config: &TowerConfig) -> (Tower, Vec<Prog
     (tower, log)
 }
 
-use crate::schedule::Progress;
-
 /// The item with the highest logit after a session, newest first; the newest is no candidate.
 fn next(tower: &Tower, newest_first: &[usize]) -> usize {
     let seen: Vec<&[f32]> = newest_first.iter().map(|row| tower.item_vector(*row)).collect();
@@ -57,9 +56,8 @@ fn next(tower: &Tower, newest_first: &[usize]) -> usize {
 
 fn share_right(tower: &Tower) -> f64 {
     let items = tower.items();
-    let right = (0..items).filter(|item| {
-        next(tower, &[*item, (item + items - 1) % items]) == (item + 1) % items
-    });
+    let right = (0..items)
+        .filter(|item| next(tower, &[*item, (item + items - 1) % items]) == (item + 1) % items);
     right.count() as f64 / items as f64
 }
 
@@ -81,9 +79,9 @@ fn a_catalogue_is_learned_from_samples_too() {
 #[test]
 fn the_same_seed_gives_the_same_tower() {
     let config = TowerConfig { epochs: 1, ..small() };
-    assert_eq!(fitted(30, 60, &config).0, fitted(30, 60, &config).0);
-    let other = TowerConfig { seed: 8, ..config.clone() };
-    assert_ne!(fitted(30, 60, &config).0, fitted(30, 60, &other).0);
+    let tower = fitted(30, 60, &config).0;
+    assert_eq!(tower, fitted(30, 60, &config).0);
+    assert_ne!(tower, fitted(30, 60, &TowerConfig { seed: 8, ..config }).0);
 }
 
 #[test]
@@ -162,7 +160,8 @@ fn gradients_are_those_of_small_differences() {
         let Step { rows, offsets, input, current, targets } =
             Catalogue::new(&[1; 12], 100, 0).step(&batch, &mut Noise::new(1));
         let variables = network.variables(&rows).unwrap();
-        let offsets_of = CatalogueLoss { current: current.clone(), targets: targets.clone(), offsets };
+        let offsets_of =
+            CatalogueLoss { current: current.clone(), targets: targets.clone(), offsets };
         let step = Step { rows, offsets: Vec::new(), input, current, targets };
         let places = (batch.length, batch.positions.as_slice());
         let logits = variables.forward(network.shape, &step, places, (&attributes, None)).unwrap();
@@ -236,8 +235,12 @@ fn contradictions_and_empty_input_are_refused() {
 fn a_tower_needs_no_attributes() {
     let (_, sequences) = ring(20, 100);
     let attributes = vec![Vec::new(); 20];
-    let input =
-        TowerInput { items: 20, attributes: &attributes, attribute_count: 0, sequences: &sequences };
+    let input = TowerInput {
+        items: 20,
+        attributes: &attributes,
+        attribute_count: 0,
+        sequences: &sequences,
+    };
     let tower = fit(&input, &TowerConfig { epochs: 1, ..small() }, &Clock::manual(0), &mut |_| ());
     assert_eq!(tower.unwrap().content_vector(&[0]), vec![0.0; 16]);
 }
@@ -245,8 +248,12 @@ fn a_tower_needs_no_attributes() {
 #[test]
 fn the_budget_ends_a_fit_with_its_schedule_complete() {
     let (attributes, sequences) = ring(30, 600);
-    let input =
-        TowerInput { items: 30, attributes: &attributes, attribute_count: 3, sequences: &sequences };
+    let input = TowerInput {
+        items: 30,
+        attributes: &attributes,
+        attribute_count: 3,
+        sequences: &sequences,
+    };
     let config = TowerConfig { seconds_max: Some(4.0), ..small() };
     let clock = Clock::manual(0);
     let mut log = Vec::new();
@@ -257,7 +264,7 @@ fn the_budget_ends_a_fit_with_its_schedule_complete() {
     fit(&input, &config, &clock, &mut slow).unwrap();
     let last: Progress = log[log.len() - 1];
     assert!(log[0].steps > 100, "{}", log[0].steps);
-    assert!((38..=42).contains(&last.step) && last.step == last.steps, "{last:?}");
+    assert!((36..=46).contains(&last.step) && last.step == last.steps, "{last:?}");
 }
 
 #[test]
