@@ -4,7 +4,15 @@
 //! Afterwards every record of the raw topic stands in the valid topic or in the dead letters under its source
 //! position, and what Redis holds equals, byte for byte, a single pass over the logs in memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test says what went wrong by panicking, and what it saw on standard error"
+)]
+
+mod logs;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,16 +27,14 @@ use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::{Device, Event, EventBody};
-use upnext_common::item::ItemHash;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
-use upnext_contract::{Decoder, Encoder, RegistryClient, unframe};
-use upnext_kafka::{Delivery, Outgoing, Producer, ProducerSettings, Record, admin, tail};
+use upnext_contract::{Decoder, Encoder, RegistryClient};
+use upnext_kafka::{Delivery, Outgoing, Producer, ProducerSettings, admin, tail};
 use upnext_registry::{Registry, RegistryConfig};
-use upnext_state::replay::{Replay, SignalReplay};
-use upnext_state::signal::SignalBatch;
 use upnext_store::{Reader, Stage};
 use upnext_testkit::{Redis, eventually_async, free_port};
+
+use logs::Logs;
 
 const PREFIX: &str = "upnext.";
 const EVENTS_PER_TICK: u64 = 10;
@@ -64,10 +70,10 @@ async fn kill_minus_nine_loses_and_doubles_nothing() {
     let load = Load::start(&scene).await;
     let mut children = scene.children();
     for round in 0..2 {
-        for at in 0..children.len() {
+        for child in &mut children {
             tokio::time::sleep(BETWEEN_KILLS).await;
-            eprintln!("round {round}: kill -9 of {}", children[at].name);
-            children[at].kill_and_restart();
+            eprintln!("round {round}: kill -9 of {}", child.name);
+            child.kill_and_restart();
         }
     }
     tokio::time::sleep(BETWEEN_KILLS).await;
@@ -258,87 +264,6 @@ fn broker_command(port: u16, data_dir: &Path) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
-}
-
-/// What stands in the topics.
-#[derive(Default)]
-struct Logs {
-    raw: BTreeSet<(i32, i64)>,
-    valid: Vec<Record>,
-    dead: Vec<Record>,
-    signals: Vec<Record>,
-}
-
-type SignalKey = (i32, i64, u32);
-
-impl Logs {
-    /// Raw positions that came out somewhere.
-    fn outcomes(&self) -> BTreeSet<(i32, i64)> {
-        let valid = self.valid.iter().map(source);
-        let dead = self.dead.iter().map(dead_source);
-        valid.chain(dead).collect()
-    }
-
-    fn check_nothing_is_lost(&self) {
-        assert_eq!(self.outcomes(), self.raw);
-        let valid: BTreeSet<_> = self.valid.iter().map(source).collect();
-        let dead: BTreeSet<_> = self.dead.iter().map(dead_source).collect();
-        assert!(valid.is_disjoint(&dead), "no record has two verdicts");
-        assert!(!dead.is_empty(), "garbage was sent");
-        let repeats = self.valid.len() + self.dead.len() - self.raw.len();
-        eprintln!("{} records, {} repeats after crashes", self.raw.len(), repeats);
-    }
-
-    /// Single pass over the valid topic, each source position once: users, and the signals that follow.
-    async fn users(&self, decoder: &Decoder) -> (Replay, BTreeMap<SignalKey, ItemHash>) {
-        let mut replay = Replay::new();
-        let mut said = BTreeMap::new();
-        let mut last: HashMap<(i32, i32), i64> = HashMap::new();
-        for record in &self.valid {
-            let (from, position) = source(record);
-            let newest = last.entry((record.partition, from)).or_insert(-1);
-            if position <= *newest {
-                continue;
-            }
-            *newest = position;
-            let event = decoder.event(record.value.as_deref().unwrap_or_default()).await.unwrap();
-            let replayed = replay.apply_at(&event, record.timestamp_ms, record.offset);
-            for (signal, index) in replayed.signals.iter().zip(0..) {
-                said.insert((record.partition, record.offset, index), signal.item);
-            }
-        }
-        (replay, said)
-    }
-
-    /// Single pass over each signals partition: items' bytes, and the positions of what was heard.
-    fn items(&self) -> (HashMap<ItemHash, Vec<u8>>, BTreeMap<SignalKey, ItemHash>) {
-        let mut partitions: BTreeMap<i32, SignalReplay> = BTreeMap::new();
-        let mut heard = BTreeMap::new();
-        for record in &self.signals {
-            let (_, payload) = unframe(record.value.as_deref().unwrap_or_default()).unwrap();
-            let batch = SignalBatch::decode(payload).unwrap();
-            for entry in &batch.entries {
-                heard
-                    .insert((batch.source_partition, entry.offset, entry.index), entry.signal.item);
-            }
-            partitions.entry(record.partition).or_default().apply(&batch, record.offset);
-        }
-        let items = partitions.into_values().flat_map(|replay| replay.items);
-        (items.map(|(item, state)| (item, state.encode())).collect(), heard)
-    }
-}
-
-fn source(record: &Record) -> (i32, i64) {
-    (number(record, SOURCE_PARTITION), number(record, SOURCE_OFFSET))
-}
-
-fn dead_source(record: &Record) -> (i32, i64) {
-    (number(record, "upnext.dlq.partition"), number(record, "upnext.dlq.offset"))
-}
-
-fn number<T: std::str::FromStr>(record: &Record, name: &str) -> T {
-    let text = std::str::from_utf8(record.header(name).expect("the header stands")).unwrap();
-    text.parse().ok().expect("the header is a number")
 }
 
 /// A thousand events a second until told to finish.
