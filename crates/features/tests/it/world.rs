@@ -67,7 +67,9 @@ impl World {
         config.features.flush_ms = 20;
         config.features.flush_events_max = 150;
         config.features.cached_states_max = 16;
+        // A busy test machine is not a frozen store.
         config.redis.read_timeout_ms = 2_000;
+        config.redis.write_timeout_ms = 10_000;
         let brokers = stack.brokers();
         admin::ensure_topics(&brokers, &config.kafka).await.expect("topics can be made");
         let clock = Clock::system();
