@@ -100,10 +100,11 @@ pub fn fit(
 ) -> Result<Artifact, FitError> {
     let plan = Plan::new(input.rows, config).ok_or(FitError::NoEvents)?;
     let corpus = Corpus::new(input);
+    let fitting = Fitting { input, corpus: &corpus, config, plan: &plan, clock };
     std::thread::scope(|scope| {
-        let last =
-            scope.spawn(|| fit_tower(&corpus, input.rows, config, &plan, clock, &mut |_| {}));
-        let ranked = fit_ranked(input, &corpus, config, &plan, clock, on_progress);
+        let seconds = plan.seconds.map(|seconds| seconds.last_tower);
+        let last = scope.spawn(move || fitting.tower(input.rows, seconds, &mut |_| {}));
+        let ranked = fitting.ranked(on_progress);
         on_progress(Stage::LastTower);
         let tower = last.join().map_err(|_| FitError::ThreadDied)??;
         let (ranker, metrics) = ranked?;
@@ -113,63 +114,75 @@ pub fn fit(
     })
 }
 
-/// The towers of the windows, the slates they score, and the ranker fitted to these.
-fn fit_ranked(
-    input: &Input<'_>,
-    corpus: &Corpus,
-    config: &Train,
-    plan: &Plan,
-    clock: &Clock,
-    on_progress: &mut dyn FnMut(Stage),
-) -> Result<(Option<Ranker>, BTreeMap<String, f64>), FitError> {
-    let of = plan.windows.len();
-    let mut towers = Vec::with_capacity(of);
-    for (window, nth) in plan.windows.iter().zip(1..) {
-        let rows = &input.rows[..input.rows.partition_point(|row| row.record_ms < window.start_ms)];
-        let mut tell = |progress| on_progress(Stage::Tower { nth, of, progress });
-        let tower = fit_tower(corpus, rows, config, plan, clock, &mut tell)?;
-        let about = About::default();
-        towers.push(Arc::new(corpus.artifact(about, tower, None, Vec::new())));
-    }
-    let material = Material { input, plan, towers: &towers, seed: config.seed };
-    let slates = slates::both(&material, on_progress);
-    let mut metrics = BTreeMap::new();
-    metrics.insert("slates".to_owned(), wide(slates.len()));
-    let settings = RankerConfig {
-        epochs: config.ranker_epochs,
-        seconds_max: plan.seconds.map(|seconds| seconds.ranker),
-        seed: config.seed,
-        ..RankerConfig::default()
-    };
-    let mut loss = f64::NAN;
-    let mut tell = |progress: Progress| {
-        loss = f64::from(progress.loss);
-        on_progress(Stage::Ranker { progress });
-    };
-    let ranker = learned(ranker::fit(&slates, &settings, clock, &mut tell))?;
-    if loss.is_finite() {
-        metrics.insert("ranker_loss".to_owned(), loss);
-    }
-    Ok((ranker, metrics))
+/// One fit, and the parts all of its steps need.
+#[derive(Clone, Copy)]
+struct Fitting<'a> {
+    input: &'a Input<'a>,
+    corpus: &'a Corpus,
+    config: &'a Train,
+    plan: &'a Plan,
+    clock: &'a Clock,
 }
 
-fn fit_tower(
-    corpus: &Corpus,
-    rows: &[Row],
-    config: &Train,
-    plan: &Plan,
-    clock: &Clock,
-    on_progress: &mut dyn FnMut(Progress),
-) -> Result<Option<Tower>, FitError> {
-    let settings = TowerConfig {
-        dim: config.tower_dim,
-        epochs: config.tower_epochs,
-        seconds_max: plan.seconds.map(|seconds| seconds.tower),
-        seed: config.seed,
-        ..TowerConfig::default()
-    };
-    let sequences = corpus.sequences(rows);
-    learned(tower::fit(&corpus.tower_input(&sequences), &settings, clock, on_progress))
+impl Fitting<'_> {
+    /// The towers of the windows, the slates they score, and the ranker fitted to these.
+    fn ranked(
+        &self,
+        on_progress: &mut dyn FnMut(Stage),
+    ) -> Result<(Option<Ranker>, BTreeMap<String, f64>), FitError> {
+        let towers = self.window_towers(on_progress)?;
+        let Self { input, plan, config, clock, .. } = *self;
+        let material = Material { input, plan, towers: &towers, seed: config.seed, clock };
+        let slates = slates::both(&material, on_progress);
+        let mut metrics = BTreeMap::from([("slates".to_owned(), wide(slates.len()))]);
+        let settings = RankerConfig {
+            epochs: config.ranker_epochs,
+            seconds_max: plan.seconds.map(|seconds| seconds.ranker),
+            seed: config.seed,
+            ..RankerConfig::default()
+        };
+        let mut tell = |progress: Progress| {
+            metrics.insert("ranker_loss".to_owned(), f64::from(progress.loss));
+            on_progress(Stage::Ranker { progress });
+        };
+        let ranker = learned(ranker::fit(&slates, &settings, clock, &mut tell))?;
+        Ok((ranker, metrics))
+    }
+
+    /// For each window an artifact with the tower that was fitted on what lies before it.
+    fn window_towers(
+        &self,
+        on_progress: &mut dyn FnMut(Stage),
+    ) -> Result<Vec<Arc<Artifact>>, FitError> {
+        let (rows, of) = (self.input.rows, self.plan.windows.len());
+        let seconds = self.plan.seconds.map(|seconds| seconds.tower);
+        let mut towers = Vec::with_capacity(of);
+        for (window, nth) in self.plan.windows.iter().zip(1..) {
+            let before = &rows[..rows.partition_point(|row| row.record_ms < window.start_ms)];
+            let mut tell = |progress| on_progress(Stage::Tower { nth, of, progress });
+            let tower = self.tower(before, seconds, &mut tell)?;
+            towers.push(Arc::new(self.corpus.artifact(About::default(), tower, None, Vec::new())));
+        }
+        Ok(towers)
+    }
+
+    fn tower(
+        &self,
+        rows: &[Row],
+        seconds_max: Option<f64>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<Tower>, FitError> {
+        let settings = TowerConfig {
+            dim: self.config.tower_dim,
+            epochs: self.config.tower_epochs,
+            seconds_max,
+            seed: self.config.seed,
+            ..TowerConfig::default()
+        };
+        let sequences = self.corpus.sequences(rows);
+        let input = self.corpus.tower_input(&sequences);
+        learned(tower::fit(&input, &settings, self.clock, on_progress))
+    }
 }
 
 /// Too little data is no failure: the artifact goes without this model.

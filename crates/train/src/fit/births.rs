@@ -30,7 +30,7 @@ impl Births {
         let mut born_ms = HashMap::new();
         for hash in rows.iter().filter_map(|row| row.event.body.item_id()).map(ItemHash::of) {
             let draw = stable_hash(&[hash.0.to_le_bytes(), seed.to_le_bytes()].concat());
-            if draw % ONE_IN == 0 {
+            if draw.is_multiple_of(ONE_IN) {
                 let into = i64::try_from((draw / ONE_IN) % span).unwrap_or(0);
                 born_ms.insert(hash, start_ms + into);
             }

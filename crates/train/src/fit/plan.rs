@@ -8,7 +8,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Share of the events before the window, when the history is shorter than the configured window.
 const SHORT_HISTORY_SHARE: (usize, usize) = (7, 10);
 /// Slates per second of the whole budget: what making and learning from them costs.
-const SLATES_PER_SECOND: usize = 700;
+const SLATES_PER_SECOND: usize = 300;
 const SLATES_MAX: usize = 60_000;
 
 /// A span of time whose events become slates, scored by a tower fitted on what lies before it.
@@ -34,7 +34,12 @@ pub struct Plan {
 /// A time budget by part. The tower that serves is fitted beside the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seconds {
+    /// Each tower of a window.
     pub(crate) tower: f64,
+    /// The tower that serves, fitted beside everything else.
+    pub(crate) last_tower: f64,
+    /// Both replays together; moments beyond it are not asked about.
+    pub(crate) slates: f64,
     pub(crate) ranker: f64,
 }
 
@@ -80,7 +85,7 @@ impl Seconds {
     fn of(seconds_max: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a budget in seconds is small")]
         let all = seconds_max as f64;
-        Self { tower: 0.4 * all, ranker: 0.35 * all }
+        Self { tower: 0.35 * all, last_tower: 0.8 * all, slates: 0.2 * all, ranker: 0.3 * all }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Slates by replay: what would have been considered at each moment of the windows, and what was taken.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use upnext_common::clock::Clock;
 use upnext_common::event::Subject;
 use upnext_common::item::{ItemHash, stable_hash};
 use upnext_model::artifact::Artifact;
@@ -29,6 +31,7 @@ pub(super) struct Material<'a> {
     /// By window: an artifact with a tower that was fitted on what lies before it.
     pub(super) towers: &'a [Arc<Artifact>],
     pub(super) seed: u64,
+    pub(super) clock: &'a Clock,
 }
 
 /// The slates of two replays: the history as it was, and with simulated births.
@@ -68,13 +71,18 @@ struct Pass<'a> {
     replay: LiveReplay,
     prepared: Prepared,
     window: Option<usize>,
+    /// When the time for this replay's slates is up; it goes on without asking.
+    until: Option<Instant>,
 }
 
 impl<'a> Pass<'a> {
     fn new(material: &'a Material<'a>, births: Births, share: f64, nth: usize) -> Self {
         let replay = LiveReplay::new(material.input.items);
         let prepared = Prepared::without_artifact();
-        Self { material, births, share, nth, replay, prepared, window: None }
+        let until = material.plan.seconds.map(|seconds| {
+            material.clock.instant() + Duration::from_secs_f64(seconds.slates / 2.0)
+        });
+        Self { material, births, share, nth, replay, prepared, window: None, until }
     }
 
     /// Instants in order: first everything is asked that happened at it, then all of it becomes visible.
@@ -110,7 +118,7 @@ impl<'a> Pass<'a> {
         let draw = self.draw(taking, now_ms);
         #[expect(clippy::cast_precision_loss, reason = "a draw needs no more than 53 bits")]
         let is_asked = (draw >> 11) as f64 / (1_u64 << 53) as f64 <= self.share;
-        if !is_asked {
+        if !is_asked || self.until.is_some_and(|until| self.material.clock.instant() > until) {
             return;
         }
         let targets = self.fresh(taking);
@@ -123,12 +131,12 @@ impl<'a> Pass<'a> {
             exclude: self.births.unborn(now_ms).collect(),
             ..Query::new(now_ms, 1)
         };
-        self.add(taking.subject, &query, &targets, draw, slates);
+        self.add(taking, &query, &targets, slates);
         if targets.len() >= BASKET_ITEMS_MIN {
             let (given, wanted) = targets.split_at(targets.len() / 2);
             let exclude = query.exclude.iter().chain(given).copied().collect();
             let query = Query { seeds: given.to_vec(), exclude, ..query };
-            self.add(taking.subject, &query, wanted, draw, slates);
+            self.add(taking, &query, wanted, slates);
         }
     }
 
@@ -159,19 +167,12 @@ impl<'a> Pass<'a> {
         self.window = Some(window);
     }
 
-    fn add(
-        &self,
-        subject: Subject<'_>,
-        query: &Query,
-        targets: &[ItemHash],
-        draw: u64,
-        slates: &mut Slates,
-    ) {
+    fn add(&self, taking: &Taking<'_>, query: &Query, targets: &[ItemHash], slates: &mut Slates) {
         let snapshot = Snapshot { live: self.replay.live(), prepared: &self.prepared };
-        let slate = candidates(query, self.replay.user(subject), &snapshot);
+        let slate = candidates(query, self.replay.user(taking.subject), &snapshot);
         let wanted = targets.iter().filter_map(|item| self.replay.live().index_of(*item));
         let wanted = wanted.collect::<std::collections::HashSet<_>>();
-        let (rows, taken) = thinned(&slate, &wanted, draw);
+        let (rows, taken) = thinned(&slate, &wanted, self.draw(taking, query.now_ms));
         if !taken.is_empty() {
             slates.push(&rows, taken);
         }
