@@ -1,6 +1,6 @@
 //! Logs: one subscriber for the process, text for people or JSON for machines, always on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -25,7 +25,7 @@ pub fn install(log: &Log) -> Result<(), TelemetryError> {
         .map_err(|cause| TelemetryError::Filter { filter: log.filter.clone(), cause })?;
     let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let done = match log.format {
-        LogFormat::Text => base.with_target(false).try_init(),
+        LogFormat::Text => base.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => base.json().flatten_event(true).try_init(),
     };
     done.map_err(|_| TelemetryError::Twice)

@@ -42,7 +42,7 @@ struct External(&'static str, &'static [&'static str], &'static str);
 /// Heavy ones have one owner. A new dependency, or a new user of an owned one, is an edit here, with its reason.
 #[rustfmt::skip]
 const EXTERNALS: &[External] = &[
-    External("anyhow", &["cli", "train"], "errors at a top level that only prints them"),
+    External("anyhow", &["cli"], "errors at a top level that only prints them"),
     External("apache-avro", &["contract"], "decoding of Avro by writer and reader schema"),
     External("arc-swap", &["serve"], "the immutable snapshot, swapped without a lock"),
     External("axum", &["http"], "routing and extraction"),
@@ -53,17 +53,17 @@ const EXTERNALS: &[External] = &[
     External("clap_complete", &["cli"], "completions for shells"),
     External("crc32c", &["broker"], "checksums of record batches"),
     External("flate2", &["train"], "events and items in .gz files"),
-    External("futures", &["contract", "http", "kafka", "serve"], "streams and shared futures of client libraries"),
+    External("futures", &["http", "serve"], "streams and shared futures of client libraries"),
     External("http-body-util", &["http", "cli"], "bodies with a limit; the command line's HTTP client"),
     External("hyper", &["http", "cli"], "HTTP/1; the command line's HTTP client"),
     External("hyper-util", &["http", "cli"], "the accept loop; the command line's HTTP client"),
-    External("indicatif", &["train", "cli"], "progress bars"),
+    External("indicatif", &["cli"], "progress bars"),
     External("kafka-protocol", &["broker"], "the wire format of Kafka"),
     External("miette", &["cli"], "a configuration error shown where it stands"),
     External("mimalloc", &["cli"], "the global allocator"),
     External("parking_lot", &["*"], "locks without poisoning"),
     External("prometheus-client", &["common"], "the closed list of metrics"),
-    External("rand", &["model", "serve", "train", "cli"], "seeded sampling, jitter, the crowd"),
+    External("rand", &["model", "serve", "cli"], "seeded sampling, jitter, the crowd"),
     External("rdkafka", &["kafka"], "the Kafka client"),
     External("redis", &["store"], "the online store's client"),
     External("safetensors", &["model"], "weights on disk"),
@@ -71,8 +71,8 @@ const EXTERNALS: &[External] = &[
     External("schemars", &["common"], "the configuration as JSON Schema, for editors"),
     External("serde", &["*"], "what is read and written as JSON and TOML"),
     External("serde_json", &["*"], "JSON"),
+    External("serde_path_to_error", &["http"], "the pointer of a field that does not fit"),
     External("sha2", &["model"], "checksums of artifacts"),
-    External("socket2", &["http"], "SO_REUSEPORT listeners"),
     External("tempfile", &["cli", "testkit"], "data directories of private runs"),
     External("thiserror", &["*"], "one error enum per module boundary"),
     External("tokio", &["*"], "the runtime"),
@@ -89,6 +89,8 @@ const EXTERNALS: &[External] = &[
 /// What only tests use.
 #[rustfmt::skip]
 const FOR_TESTS: &[External] = &[
+    External("anyhow", &["train"], "examples that only print errors"),
+    External("flate2", &["model"], "reads the gold sets in examples"),
     External("insta", &["*"], "snapshots of verdicts and messages"),
     External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
     External("rdkafka", &["broker"], "the real client against the embedded broker"),

@@ -14,8 +14,9 @@ use upnext_common::tier::Tier;
 use upnext_contract::json::write_event;
 use upnext_model::artifact::Artifact;
 use upnext_train::dataset::Row;
-use upnext_train::evaluate::{Answer, FrozenQuery, Offline, QueryPlan, Step, answers_of, walk};
-use upnext_train::fit::{Input, fit};
+use upnext_train::evaluate::{
+    Answer, FrozenQuery, Offline, QueryPlan, Step, answers_of, fitted, walk,
+};
 
 use crate::api::Api;
 use crate::failure::Failure;
@@ -37,7 +38,7 @@ pub(super) async fn ask(
     evaluation: &Offline<'_>,
     queries: &[&FrozenQuery],
 ) -> Result<(Vec<Answer>, Vec<Answer>), Failure> {
-    let artifact = fitted(evaluation)?;
+    let artifact = trained(evaluation)?;
     let mut progress = Progress::new("offline", evaluation.clock);
     let reference = answers_of(evaluation, artifact.clone(), queries, &mut |stage| {
         show(&mut progress, stage);
@@ -75,18 +76,14 @@ fn private(config: &Config, directory: &std::path::Path) -> Config {
     config
 }
 
-fn fitted(evaluation: &Offline<'_>) -> Result<Option<Arc<Artifact>>, Failure> {
+fn trained(evaluation: &Offline<'_>) -> Result<Option<Arc<Artifact>>, Failure> {
     if evaluation.tier != Tier::Full {
         return Ok(None);
     }
-    let rows = evaluation.gold.before(evaluation.split).context("cannot train")?;
-    let input = Input { rows, items: &evaluation.gold.items };
     let mut progress = Progress::new("training", evaluation.clock);
-    let artifact = fit(&input, evaluation.train, evaluation.clock, &mut |stage| {
-        show(&mut progress, stage);
-    });
-    progress.finish(&format!("{} events", rows.len()));
-    Ok(Some(Arc::new(artifact.context("cannot train")?)))
+    let artifact = fitted(evaluation, &mut |stage| show(&mut progress, stage));
+    progress.finish("the artifact of everything before the split");
+    Ok(Some(artifact.context("cannot train")?))
 }
 
 async fn over_http(

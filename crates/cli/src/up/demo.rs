@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use upnext_common::clock::Clock;
+use upnext_common::config::Train;
 use upnext_common::drain::Drain;
 
 use crate::api::Api;
@@ -26,8 +27,10 @@ use crate::writer::{InFlight, Writer};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 const EVENTS: usize = 100_000;
-/// Longest training, unless train.seconds_max says otherwise.
+/// A small model, so that the demo is soon ready; what is configured wins.
 const TRAIN_SECONDS_MAX: u64 = 18;
+const TOWER_DIM: usize = 32;
+const TOWER_EPOCHS: usize = 6;
 /// Steps per second of the visitors.
 const RATE: f64 = 30.0;
 const IN_USE_BOUND: Duration = Duration::from_secs(30);
@@ -121,8 +124,10 @@ impl Demo<'_> {
     /// The id of the artifact now in use; `None` when it was stopped meanwhile.
     async fn train(&self) -> Result<Option<String>, Failure> {
         let mut config = self.target.config().clone();
-        if config.train.seconds_max == 0 {
+        if config.train == Train::default() {
             config.train.seconds_max = TRAIN_SECONDS_MAX;
+            config.train.tower_dim = TOWER_DIM;
+            config.train.tower_epochs = TOWER_EPOCHS;
         }
         let history = of_topics(&self.target, &self.clock).await?;
         let (artifact, saved) = tokio::select! {
