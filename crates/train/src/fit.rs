@@ -61,6 +61,10 @@ pub enum Stage {
     },
 }
 
+/// Where time is limited, the softmax over a larger catalogue than this is sampled: many cheap steps teach more than a
+/// few exact ones.
+const CATALOGUE_FULL_MAX_IN_HASTE: usize = 1_000;
+
 /// Why no artifact came out.
 #[derive(Debug, Error)]
 pub enum FitError {
@@ -172,12 +176,15 @@ impl Fitting<'_> {
         seconds_max: Option<f64>,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Tower>, FitError> {
+        let default = TowerConfig::default();
+        let in_haste = default.catalogue_full_max.min(CATALOGUE_FULL_MAX_IN_HASTE);
         let settings = TowerConfig {
             dim: self.config.tower_dim,
             epochs: self.config.tower_epochs,
+            catalogue_full_max: seconds_max.map_or(default.catalogue_full_max, |_| in_haste),
             seconds_max,
             seed: self.config.seed,
-            ..TowerConfig::default()
+            ..default
         };
         let sequences = self.corpus.sequences(rows);
         let input = self.corpus.tower_input(&sequences);
