@@ -7,3 +7,4 @@ mod exits;
 mod lifecycle;
 mod loop_of_events;
 mod daemons;
+mod evaluation;
