@@ -247,8 +247,10 @@ impl<S: Stage> Worker<S> {
             Applied::TooLate => {
                 self.shared.metrics.late_events.inc();
             }
-            // The store was ahead of the watermark: what it said about items is durable already.
-            Applied::Replayed => {}
+            // The store was ahead of the watermark: what it said about items is durable already. The state is put
+            // once more, a no-op unless the store was emptied meanwhile: while there is no watermark, nothing else
+            // would tell, and the next watermark would vouch for a blob that is gone.
+            Applied::Replayed => self.states.touch(key),
         }
     }
 
