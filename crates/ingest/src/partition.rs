@@ -20,6 +20,9 @@ const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(100);
 const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Wait before a partition starts again after a record could not be delivered.
 const REDELIVER_WAIT: Duration = Duration::from_millis(200);
+/// Longest wait for what is under way once stopped. A broker that is away would be waited for without end; what it
+/// has not acknowledged is not committed, and so comes again.
+const LAND_WAIT_MAX: Duration = Duration::from_secs(5);
 
 const ACCEPTED: &str = "accepted";
 const REJECTED: &str = "rejected";
@@ -33,7 +36,13 @@ pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drai
     let mut flight = Flight::new(partition, start_offset, claim, Arc::clone(&shared));
     let outcome = work(&mut records, &mut flight, &stop).await;
     let outcome = match outcome {
-        Ok(()) => flight.land().await,
+        Ok(()) => match tokio::time::timeout(LAND_WAIT_MAX, flight.land()).await {
+            Ok(landed) => landed,
+            Err(_) => {
+                flight.give_up();
+                Ok(())
+            }
+        },
         Err(cause) => Err(cause),
     };
     flight.commit();
@@ -226,6 +235,11 @@ impl Flight {
             self.landed().await?;
         }
         Ok(())
+    }
+
+    fn give_up(&self) {
+        let count = self.launched.len();
+        warn!(partition = self.partition, count, "stopped before all was acknowledged");
     }
 
     /// Says that everything acknowledged is done, and counts it.

@@ -15,8 +15,10 @@ mod rebalance;
 mod wishes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 use upnext_common::drain::Drain;
 
 use crate::{KafkaError, Record, client};
@@ -25,6 +27,8 @@ use wishes::Wishes;
 
 /// Assignments handed out and not yet taken by [`Reader::next`].
 const ASSIGNMENTS_MAX: usize = 256;
+/// Longest wait for the goodbye. Librdkafka may wait for a broker that is away as long as the process lives.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Where an assignment begins to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +132,8 @@ impl Reader {
         self.wishes.reposition(partition, None, offset);
     }
 
-    /// Sends the last commits, leaves the group and waits until that is done.
+    /// Sends the last commits, leaves the group and waits until that is done, but not for a broker that is away:
+    /// then the group notices by itself, and what could not be committed is read again.
     ///
     /// # Errors
     /// Why the reader had failed, if it had.
@@ -136,7 +141,14 @@ impl Reader {
         let Self { assignments, wishes, ended, drain: _ } = self;
         wishes.end();
         drop(assignments);
-        ended.await.unwrap_or_else(|_| Err(KafkaError::client("the reader's thread died")))
+        match tokio::time::timeout(CLOSE_WAIT_MAX, ended).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(KafkaError::client("the reader's thread died")),
+            Err(_) => {
+                warn!("closed without leave: the group does not answer");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -123,7 +123,10 @@ impl Reading {
         }
         self.carry_out_wishes();
         self.stop_all();
-        self.commit(CommitMode::Sync);
+        // A broker that is away would hold this up for a whole session; what is not committed is read again.
+        if !self.in_trouble {
+            self.commit(CommitMode::Sync);
+        }
         outcome
     }
 
