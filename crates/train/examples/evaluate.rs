@@ -1,4 +1,4 @@
-//! Evaluates one tier on a gold set in process: `evaluate DIR TIER [SPLIT] [ANSWERS]`.
+//! Evaluates one tier on a gold set in process: `evaluate DIR TIER [SPLIT] [ANSWERS] [SECONDS_MAX]`.
 
 use std::path::Path;
 
@@ -18,7 +18,8 @@ fn main() -> anyhow::Result<()> {
     let split = argument(2).unwrap_or("test");
     let gold = Gold::read(Path::new(directory))?;
     let queries = gold.split(split)?;
-    let (train, clock) = (Train::default(), Clock::system());
+    let seconds_max = argument(4).map_or(Ok(0), str::parse)?;
+    let (train, clock) = (Train { seconds_max, ..Train::default() }, Clock::system());
     let evaluation = Offline { gold: &gold, split, tier, train: &train, clock: &clock };
     let start = clock.instant();
     let mut last = String::new();

@@ -1,11 +1,15 @@
-//! Fits an artifact to files and says how long each stage took: `fit EVENTS ITEMS [SECONDS_MAX]`.
+//! Fits an artifact to files and says how long each stage and an answer take: `fit EVENTS ITEMS [SECONDS_MAX]`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use upnext_common::clock::Clock;
 use upnext_common::config::Train;
+use upnext_common::tier::Tier;
+use upnext_recommend::{Prepared, Query, Snapshot, answer};
 use upnext_train::dataset::{Words, read_events, read_items};
 use upnext_train::fit::{Input, Stage, fit};
+use upnext_train::live_replay::LiveReplay;
 
 #[expect(clippy::print_stderr, reason = "an example talks to its user")]
 fn main() -> anyhow::Result<()> {
@@ -32,5 +36,24 @@ fn main() -> anyhow::Result<()> {
     let took = clock.instant().saturating_duration_since(start).as_secs_f64();
     let (tower, ranker) = (artifact.tower.is_some(), artifact.ranker.is_some());
     eprintln!("{took:7.1}s done: tower {tower}, ranker {ranker}, {:?}", artifact.about.metrics);
+    let mut replay = LiveReplay::new(&items);
+    rows.iter().for_each(|row| replay.apply(&row.event, row.record_ms));
+    replay.refresh();
+    let prepared = Prepared::new(Arc::new(artifact), replay.live());
+    let snapshot = Snapshot { live: replay.live(), prepared: &prepared };
+    for tier in [Tier::Full, Tier::Session, Tier::Trending, Tier::Static] {
+        let mut times = Vec::new();
+        for row in rows.iter().rev().take(500) {
+            let query = Query::new(row.record_ms + 1, 10);
+            let user = row.event.subject().and_then(|subject| replay.user(subject));
+            let start = clock.instant();
+            if answer(&query, user, &snapshot, tier).is_ok() {
+                times.push(clock.instant().saturating_duration_since(start).as_secs_f64() * 1e3);
+            }
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        let median = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+        eprintln!("{} answers over {} items: p50 {median:.3} ms", tier.name(), replay.live().len());
+    }
     Ok(())
 }

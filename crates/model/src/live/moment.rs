@@ -2,8 +2,7 @@
 
 use super::{LiveItems, usize_of};
 
-const HOUR_MS: f64 = 3_600_000.0;
-pub(super) const DAY_MS: f64 = 24.0 * HOUR_MS;
+const DAY_MS: f64 = 86_400_000.0;
 const PAIR_HALF_LIFE_MS: f64 = 60.0 * DAY_MS;
 /// Added to every share, so that an item nobody touched lately still has a chance.
 const SHARE_FLOOR: f64 = 1e-5;
@@ -55,15 +54,14 @@ impl<'a> Moment<'a> {
                 trend.push(0.0);
                 continue;
             };
-            let age_ms = elapsed_ms(counts.stamp_ms, now_ms);
-            let week = faded(age_ms, 7.0 * DAY_MS);
-            let interest_7d = counts.interest_7d * week;
-            totals.interest_1h += counts.interest_1h * faded(age_ms, HOUR_MS);
-            totals.interest_24h += counts.interest_24h * faded(age_ms, DAY_MS);
+            let fades = Fades::after(elapsed_ms(counts.stamp_ms, now_ms));
+            let interest_7d = counts.interest_7d * fades.week;
+            totals.interest_1h += counts.interest_1h * fades.hour;
+            totals.interest_24h += counts.interest_24h * fades.day;
             totals.interest_7d += interest_7d;
-            totals.interest_30d += counts.interest_30d * faded(age_ms, 30.0 * DAY_MS);
+            totals.interest_30d += counts.interest_30d * fades.month;
             totals.interest += counts.interest;
-            totals.openings_7d += counts.openings_7d * week;
+            totals.openings_7d += counts.openings_7d * fades.week;
             totals.shown += counts.shown;
             totals.clicked += counts.clicked;
             trend.push(interest_7d);
@@ -101,19 +99,15 @@ impl<'a> Moment<'a> {
         let Some(counts) = &self.live.item(item).counts else {
             return Shares::default();
         };
-        let age_ms = elapsed_ms(counts.stamp_ms, self.now_ms);
-        let week = faded(age_ms, 7.0 * DAY_MS);
+        let fades = Fades::after(elapsed_ms(counts.stamp_ms, self.now_ms));
         let totals = &self.totals;
         Shares {
-            share_1h: part(counts.interest_1h * faded(age_ms, HOUR_MS), totals.interest_1h),
-            share_24h: part(counts.interest_24h * faded(age_ms, DAY_MS), totals.interest_24h),
-            share_7d: part(counts.interest_7d * week, totals.interest_7d),
-            share_30d: part(
-                counts.interest_30d * faded(age_ms, 30.0 * DAY_MS),
-                totals.interest_30d,
-            ),
+            share_1h: part(counts.interest_1h * fades.hour, totals.interest_1h),
+            share_24h: part(counts.interest_24h * fades.day, totals.interest_24h),
+            share_7d: part(counts.interest_7d * fades.week, totals.interest_7d),
+            share_30d: part(counts.interest_30d * fades.month, totals.interest_30d),
             share: part(counts.interest, totals.interest),
-            opening_share_7d: part(counts.openings_7d * week, totals.openings_7d),
+            opening_share_7d: part(counts.openings_7d * fades.week, totals.openings_7d),
         }
     }
 
@@ -232,6 +226,25 @@ impl<'a> Moment<'a> {
             open: (SMOOTHING + counts.pair_rest * fade) / smoothed,
             per_weight: fade / smoothed,
         }
+    }
+}
+
+/// What is left of 1 after some time, at the four half-lives.
+struct Fades {
+    hour: f64,
+    day: f64,
+    week: f64,
+    month: f64,
+}
+
+impl Fades {
+    /// Two exponentials instead of four: a day's fade is the seventh power of a week's, an hour's the 24th of a day's.
+    fn after(age_ms: f64) -> Self {
+        let week = faded(age_ms, 7.0 * DAY_MS);
+        let day = week * (week * week) * ((week * week) * (week * week));
+        let cube = day * day * day;
+        let twelfth = (cube * cube) * (cube * cube);
+        Self { hour: twelfth * twelfth, day, week, month: faded(age_ms, 30.0 * DAY_MS) }
     }
 }
 

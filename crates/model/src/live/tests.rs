@@ -69,7 +69,10 @@ fn counts_fade_with_their_half_lives() {
     check_near(moment.shares(b).share, 0.5);
     check_near(moment.age_days(a), 7.0);
     check_near(moment.age_days(b), 0.0);
-    assert!(moment.shares(a).share_24h < 0.01);
+    let share = |half_lives: f64| (-half_lives).exp2() / (1.0 + (-half_lives).exp2());
+    check_near(moment.shares(a).share_24h, share(7.0));
+    check_near(moment.shares(a).share_1h, share(168.0));
+    check_near(moment.shares(a).share_30d, share(7.0 / 30.0));
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Seconds {
     fn of(seconds_max: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a budget in seconds is small")]
         let all = seconds_max as f64;
-        Self { tower: 0.35 * all, last_tower: 0.8 * all, slates: 0.2 * all, ranker: 0.3 * all }
+        Self { tower: 0.35 * all, last_tower: 0.8 * all, slates: 0.35 * all, ranker: 0.2 * all }
     }
 }
 

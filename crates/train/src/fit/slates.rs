@@ -79,10 +79,7 @@ impl<'a> Pass<'a> {
     fn new(material: &'a Material<'a>, births: Births, share: f64, nth: usize) -> Self {
         let replay = LiveReplay::new(material.input.items);
         let prepared = Prepared::without_artifact();
-        let until = material.plan.seconds.map(|seconds| {
-            material.clock.instant() + Duration::from_secs_f64(seconds.slates / 2.0)
-        });
-        Self { material, births, share, nth, replay, prepared, window: None, until }
+        Self { material, births, share, nth, replay, prepared, window: None, until: None }
     }
 
     /// Instants in order: first everything is asked that happened at it, then all of it becomes visible.
@@ -118,7 +115,7 @@ impl<'a> Pass<'a> {
         let draw = self.draw(taking, now_ms);
         #[expect(clippy::cast_precision_loss, reason = "a draw needs no more than 53 bits")]
         let is_asked = (draw >> 11) as f64 / (1_u64 << 53) as f64 <= self.share;
-        if !is_asked || self.until.is_some_and(|until| self.material.clock.instant() > until) {
+        if !is_asked || self.is_time_up() {
             return;
         }
         let targets = self.fresh(taking);
@@ -138,6 +135,16 @@ impl<'a> Pass<'a> {
             let query = Query { seeds: given.to_vec(), exclude, ..query };
             self.add(taking, &query, wanted, slates);
         }
+    }
+
+    /// The time for slates starts with the first moment asked about.
+    fn is_time_up(&mut self) -> bool {
+        let Some(seconds) = self.material.plan.seconds else {
+            return false;
+        };
+        let now = self.material.clock.instant();
+        let share = Duration::from_secs_f64(seconds.slates / 2.0);
+        now > *self.until.get_or_insert(now + share)
     }
 
     /// What is taken, without repeats of what is in view; nothing once the session is too long to be asked about.
