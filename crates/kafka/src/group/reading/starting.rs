@@ -14,6 +14,10 @@ use crate::group::{Assignment, Claim, Start};
 
 impl Reading {
     pub(super) fn start_waiting(&mut self) {
+        // Nobody is there any more to take a partition: the reader is being closed.
+        if self.is_over() {
+            return;
+        }
         let now = self.clock.instant();
         let due = self
             .waiting
