@@ -11,6 +11,7 @@ use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_common::fault::Fault;
 
+use crate::framing::SchemaKey;
 use crate::writer_schema::{SchemaFlaw, WriterSchema};
 
 mod call;
@@ -61,8 +62,8 @@ type Found = Result<Arc<WriterSchema>, Lookup>;
 pub struct RegistryClient {
     call: Call,
     clock: Clock,
-    known: Mutex<Bounded<u32, Arc<WriterSchema>>>,
-    failed: Mutex<Bounded<u32, (Lookup, Instant)>>,
+    known: Mutex<Bounded<SchemaKey, Arc<WriterSchema>>>,
+    failed: Mutex<Bounded<SchemaKey, (Lookup, Instant)>>,
     /// One look-up at a time: an outage costs one waiting call, not one per partition.
     turn: tokio::sync::Mutex<()>,
     negative_ttl: Duration,
@@ -93,22 +94,39 @@ impl RegistryClient {
         })
     }
 
-    /// The schema of an id, from memory where it is known.
+    /// The schema of an id or GUID, from memory where it is known.
     ///
     /// # Errors
     /// When there is none, when it is refused, or when the registry could not say.
-    pub async fn schema(&self, id: u32) -> Result<Arc<WriterSchema>, Lookup> {
-        if let Some(found) = self.remembered(id) {
+    pub async fn schema(&self, key: impl Into<SchemaKey>) -> Result<Arc<WriterSchema>, Lookup> {
+        let key = key.into();
+        if let Some(found) = self.remembered(key) {
             return found;
         }
         let turn = self.turn.lock().await;
-        if let Some(found) = self.remembered(id) {
+        if let Some(found) = self.remembered(key) {
             return found;
         }
-        let found = self.look_up(id).await;
-        self.remember(id, &found);
+        let found = self.look_up(key).await;
+        self.remember(key, &found);
         drop(turn);
         found
+    }
+
+    /// Asks once under which subjects a schema stands, soft-deleted ones too, and notes them in it.
+    ///
+    /// # Errors
+    /// When the registry could not say. A registry that does not know the question answers nothing, which is noted.
+    pub async fn find_subjects(&self, schema: &WriterSchema) -> Result<(), RegistryError> {
+        if schema.subjects().is_some() {
+            return Ok(());
+        }
+        let turn = self.turn.lock().await;
+        if schema.subjects().is_none() {
+            schema.note_subjects(self.call.subjects_of(schema.key()).await?);
+        }
+        drop(turn);
+        Ok(())
     }
 
     /// Registers a schema and returns its id; the same text gives the same id.
@@ -124,31 +142,31 @@ impl RegistryClient {
         self.call.subjects().await.is_ok()
     }
 
-    fn remembered(&self, id: u32) -> Option<Found> {
-        if let Some(schema) = self.known.lock().get(&id) {
+    fn remembered(&self, key: SchemaKey) -> Option<Found> {
+        if let Some(schema) = self.known.lock().get(&key) {
             return Some(Ok(Arc::clone(schema)));
         }
         let failed = self.failed.lock();
-        let (lookup, until) = failed.get(&id)?;
+        let (lookup, until) = failed.get(&key)?;
         if self.clock.instant() < *until { Some(Err(lookup.clone())) } else { None }
     }
 
-    fn remember(&self, id: u32, found: &Found) {
+    fn remember(&self, key: SchemaKey, found: &Found) {
         match found {
-            Ok(schema) => self.known.lock().put(id, Arc::clone(schema)),
+            Ok(schema) => self.known.lock().put(key, Arc::clone(schema)),
             Err(lookup) => {
                 let ttl = match lookup {
                     Lookup::Unknown | Lookup::Flawed(_) => self.negative_ttl,
                     Lookup::Trouble(_) => TROUBLE_TTL.min(self.negative_ttl),
                 };
-                self.failed.lock().put(id, (lookup.clone(), self.clock.instant() + ttl));
+                self.failed.lock().put(key, (lookup.clone(), self.clock.instant() + ttl));
             }
         }
     }
 
-    async fn look_up(&self, id: u32) -> Found {
-        let fetched = self.call.schema(id).await?;
-        WriterSchema::parse(id, &fetched.text, &fetched.references)
+    async fn look_up(&self, key: SchemaKey) -> Found {
+        let fetched = self.call.schema(key).await?;
+        WriterSchema::parse(key, &fetched.text, &fetched.references)
             .map(Arc::new)
             .map_err(Lookup::Flawed)
     }

@@ -9,7 +9,7 @@ use upnext_common::fault::Fault;
 use upnext_common::item::Item;
 
 use crate::client::{Lookup, RegistryClient, RegistryError};
-use crate::framing::unframe;
+use crate::framing::{SchemaKey, unframe};
 use crate::records::artifact::ArtifactAnnounced;
 use crate::records::{artifact, decision, event, item};
 use crate::schemas;
@@ -92,7 +92,7 @@ impl Decoder {
 
     async fn decode(&self, value: &[u8]) -> Result<(Arc<WriterSchema>, Value), DecodeError> {
         let (schema_id, content) = unframe(value).map_err(Rejection::from)?;
-        let schema = schema_of(&self.client, schema_id)
+        let schema = schema_of(&self.client, schema_id.into())
             .await
             .map_err(|cause| DecodeError::Trouble { schema_id, cause })??;
         let decoded = schema.decode(content)?;
@@ -103,21 +103,21 @@ impl Decoder {
 /// The writer's schema, or why there is none: the outer error is trouble, the inner one a verdict.
 pub(crate) async fn schema_of(
     client: &RegistryClient,
-    schema_id: u32,
+    key: SchemaKey,
 ) -> Result<Result<Arc<WriterSchema>, Rejection>, RegistryError> {
-    let rejection = match client.schema(schema_id).await {
+    let rejection = match client.schema(key).await {
         Ok(schema) => return Ok(Ok(schema)),
         Err(Lookup::Trouble(cause)) => return Err(cause),
         Err(Lookup::Unknown) => {
-            let detail = format!("the registry has no schema {schema_id}");
+            let detail = format!("the registry has no schema {key}");
             Rejection::new(Reason::UnknownSchemaId, "", detail)
         }
         Err(Lookup::Flawed(flaw)) => Rejection::new(flaw.reason(), "", flaw.to_string()),
     };
-    Ok(Err(rejection.with_schema(schema_id)))
+    Ok(Err(rejection.with_schema(key)))
 }
 
 pub(crate) fn foreign(schema: &WriterSchema, expected: &str) -> Rejection {
     let detail = format!("`{}` is not {expected}", schema.full_name());
-    Rejection::new(Reason::SubjectNotAllowed, "", detail).with_schema(schema.id())
+    Rejection::new(Reason::SubjectNotAllowed, "", detail).with_schema(schema.key())
 }

@@ -29,7 +29,7 @@ pub use checks::{Checks, Limits};
 pub use client::{Lookup, RegistryClient, RegistryError};
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder};
-pub use framing::{FramingError, unframe};
+pub use framing::{FramingError, SCHEMA_HEADER, SchemaKey, unframe};
 pub use judge::{Contract, Raw, Trouble};
 pub use records::artifact::ArtifactAnnounced;
 pub use schemas::subject_of;

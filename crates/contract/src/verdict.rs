@@ -4,6 +4,8 @@ use std::fmt;
 
 use upnext_common::event::Event;
 
+use crate::framing::SchemaKey;
+
 /// The outcome for one record. A bad event is not an error; it travels on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -30,8 +32,8 @@ pub struct Rejection {
     /// For people: lowercase, no period.
     pub detail: String,
     pub stage: Stage,
-    /// Id the record names, where it could be read.
-    pub schema_id: Option<u32>,
+    /// The schema the record names, where that could be read.
+    pub schema_id: Option<SchemaKey>,
 }
 
 impl Rejection {
@@ -42,8 +44,8 @@ impl Rejection {
     }
 
     #[must_use]
-    pub fn with_schema(self, schema_id: u32) -> Self {
-        Self { schema_id: Some(schema_id), ..self }
+    pub fn with_schema(self, schema_id: impl Into<SchemaKey>) -> Self {
+        Self { schema_id: Some(schema_id.into()), ..self }
     }
 }
 
@@ -60,6 +62,10 @@ pub enum Stage {
     Schema,
     Decode,
     Contract,
+    /// It was read and is valid; its place in the stream is what is wrong.
+    Stream,
+    /// We could not judge it, however often it was tried.
+    Internal,
 }
 
 impl Stage {
@@ -70,6 +76,8 @@ impl Stage {
             Self::Schema => "schema",
             Self::Decode => "decode",
             Self::Contract => "contract",
+            Self::Stream => "stream",
+            Self::Internal => "internal",
         }
     }
 }
@@ -123,10 +131,14 @@ pub enum Reason {
     TsUnitSuspectUs,
     /// The event's time looks like nanoseconds.
     TsUnitSuspectNs,
+    /// A valid event that its user's windows can no longer take.
+    Late,
+    /// The process ended uncleanly whenever it decoded this record.
+    ProcessAbort,
 }
 
 impl Reason {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Empty,
         Self::ShortFrame,
         Self::BadMagic,
@@ -150,6 +162,8 @@ impl Reason {
         Self::TsUnitSuspectS,
         Self::TsUnitSuspectUs,
         Self::TsUnitSuspectNs,
+        Self::Late,
+        Self::ProcessAbort,
     ];
 
     #[must_use]
@@ -178,6 +192,8 @@ impl Reason {
             Self::TsUnitSuspectS => "ts_unit_suspect_s",
             Self::TsUnitSuspectUs => "ts_unit_suspect_us",
             Self::TsUnitSuspectNs => "ts_unit_suspect_ns",
+            Self::Late => "late",
+            Self::ProcessAbort => "process_abort",
         }
     }
 
@@ -208,6 +224,8 @@ impl Reason {
             | Self::TsUnitSuspectS
             | Self::TsUnitSuspectUs
             | Self::TsUnitSuspectNs => Stage::Contract,
+            Self::Late => Stage::Stream,
+            Self::ProcessAbort => Stage::Internal,
         }
     }
 }
@@ -221,6 +239,30 @@ mod tests {
         for reason in Reason::ALL {
             assert_eq!(Reason::from_code(reason.code()), Some(reason));
         }
-        assert_eq!(Reason::from_code("late"), None);
+        assert_eq!(Reason::from_code("lateness"), None);
+    }
+
+    /// Producers, dead letters and dashboards rely on the codes: one may be added, none may change.
+    #[test]
+    fn the_codes_are_the_closed_list() {
+        let of_stage = |stage: Stage| -> Vec<&str> {
+            let all = Reason::ALL.into_iter().filter(|reason| reason.stage() == stage);
+            all.map(Reason::code).collect()
+        };
+        let expected = [
+            (Stage::Framing, "empty short_frame bad_magic size"),
+            (Stage::Schema, "unknown_schema_id subject_not_allowed not_avro schema_lint"),
+            (Stage::Decode, "avro_malformed avro_truncated trailing_bytes limit_exceeded"),
+            (
+                Stage::Contract,
+                "missing range enum length format key_mismatch ts_future ts_too_old \
+                 ts_unit_suspect_s ts_unit_suspect_us ts_unit_suspect_ns",
+            ),
+            (Stage::Stream, "late"),
+            (Stage::Internal, "process_abort"),
+        ];
+        for (stage, codes) in expected {
+            assert_eq!(of_stage(stage).join(" "), codes, "{}", stage.name());
+        }
     }
 }

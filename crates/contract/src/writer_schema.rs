@@ -1,7 +1,7 @@
 //! A schema that records were written with: linted and parsed once, then decoded with.
 
 use std::io::{Error as IoError, ErrorKind, Read};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::Schema;
@@ -9,6 +9,7 @@ use apache_avro::types::Value;
 use serde_json::Value as Json;
 use upnext_common::event::EventType;
 
+use crate::framing::SchemaKey;
 use crate::lint::{self, LintFlaw};
 use crate::schemas;
 use crate::verdict::{Reason, Rejection};
@@ -42,7 +43,9 @@ impl SchemaFlaw {
 /// A schema from the registry, safe to decode with.
 #[derive(Debug)]
 pub struct WriterSchema {
-    id: u32,
+    key: SchemaKey,
+    /// Where it stands in the registry, once asked.
+    subjects: OnceLock<Option<Vec<String>>>,
     full_name: String,
     event_type: Option<EventType>,
     schema: Schema,
@@ -53,7 +56,11 @@ impl WriterSchema {
     ///
     /// # Errors
     /// When it is not Avro, or dangerous.
-    pub fn parse(id: u32, text: &str, references: &[String]) -> Result<Self, SchemaFlaw> {
+    pub fn parse(
+        key: impl Into<SchemaKey>,
+        text: &str,
+        references: &[String],
+    ) -> Result<Self, SchemaFlaw> {
         bound_allocations();
         let bytes = text.len() + references.iter().map(String::len).sum::<usize>();
         if bytes > lint::SCHEMA_BYTES_MAX {
@@ -65,12 +72,25 @@ impl WriterSchema {
         let schema = parse_with(text, references)
             .map_err(|error| SchemaFlaw::NotAvro { detail: error.to_string() })?;
         let full_name = schema.name().map(ToString::to_string).unwrap_or_default();
-        Ok(Self { id, event_type: schemas::event_type_of(&full_name), full_name, schema })
+        let event_type = schemas::event_type_of(&full_name);
+        let subjects = OnceLock::new();
+        Ok(Self { key: key.into(), subjects, event_type, full_name, schema })
     }
 
     #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
+    pub fn key(&self) -> SchemaKey {
+        self.key
+    }
+
+    /// The subjects it is registered under. The outer `None`: not asked yet; the inner: the registry does not tell.
+    #[must_use]
+    pub fn subjects(&self) -> Option<Option<&[String]>> {
+        self.subjects.get().map(Option::as_deref)
+    }
+
+    /// Remembers what the registry said. The first answer stays.
+    pub fn note_subjects(&self, subjects: Option<Vec<String>>) {
+        self.subjects.get_or_init(|| subjects);
     }
 
     /// Full name of the record; empty when the schema is not a named type.
@@ -119,7 +139,7 @@ impl WriterSchema {
                 Err(Rejection::new(reason_of(&error), "", format!("at byte {at}: {error}")))
             }
         }
-        .map_err(|rejection| rejection.with_schema(self.id))
+        .map_err(|rejection| rejection.with_schema(self.key))
     }
 }
 

@@ -105,7 +105,7 @@ impl Ingest {
         let mut settings = GroupSettings::new(&self.config.ingest.group, &topic);
         settings.queue_max = self.config.ingest.partition_queue_max;
         let shared = Arc::new(Shared {
-            contract: Contract::new(client, Limits::from(&self.config.ingest)),
+            contract: Contract::new(client, Limits::from(&self.config.ingest), &topic),
             outlet: Outlet::new(&self.brokers)?,
             stamp: Stamp::new(prefix, encoder),
             metrics: self.metrics,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use upnext_common::event::Event;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
-use upnext_contract::{Encoder, Rejection};
+use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER};
 use upnext_kafka::{Header, Outgoing, Record};
 
 /// Prefix of the headers that say why a record is a dead letter.
@@ -33,9 +33,10 @@ impl Stamp {
     /// it does not fit a record.
     pub(crate) fn valid(&self, record: &Record, event: &Event) -> Option<Outgoing> {
         let value = self.encoder.event(event).ok()?;
-        let is_ours = |(name, _): &&Header| name.starts_with("upnext.source.");
-        let mut headers: Vec<Header> =
-            record.headers.iter().filter(|header| !is_ours(header)).cloned().collect();
+        // The value is framed anew: a header that names its schema would speak of the original.
+        let is_kept =
+            |(name, _): &&Header| !name.starts_with("upnext.source.") && name != SCHEMA_HEADER;
+        let mut headers: Vec<Header> = record.headers.iter().filter(is_kept).cloned().collect();
         headers.push(text(SOURCE_TOPIC, &record.topic));
         headers.push(text(SOURCE_PARTITION, record.partition));
         headers.push(text(SOURCE_OFFSET, record.offset));

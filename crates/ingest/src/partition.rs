@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 use upnext_common::drain::Drain;
 use upnext_common::metrics::{EventLabels, LagLabels};
-use upnext_contract::{Raw, Reason, Rejection, Verdict};
+use upnext_contract::{Raw, Reason, Rejection, SCHEMA_HEADER, Verdict};
 use upnext_kafka::group::{Assignment, Claim};
 use upnext_kafka::{Delivery, KafkaError, Outgoing, Record};
 
@@ -104,6 +104,7 @@ async fn judge(shared: &Shared, record: &Record, stop: &Stop) -> Option<Verdict>
     let raw = Raw {
         key: record.key.as_deref(),
         value: record.value.as_deref(),
+        schema_header: record.header(SCHEMA_HEADER),
         timestamp_ms: record.timestamp_ms,
     };
     let mut wait = TROUBLE_WAIT_MIN;

@@ -20,6 +20,8 @@ pub(crate) enum Place {
     SchemaText(String),
     SchemaVersions(String),
     SchemaSubjects(String),
+    SchemaOfGuid(String),
+    IdsOfGuid(String),
     SchemaTypes,
     Compatibility(String),
     CompatibilityOf(String, String),
@@ -52,6 +54,8 @@ impl Place {
             ["schemas", "ids", id, "schema"] => Self::SchemaText(own(id)),
             ["schemas", "ids", id, "versions"] => Self::SchemaVersions(own(id)),
             ["schemas", "ids", id, "subjects"] => Self::SchemaSubjects(own(id)),
+            ["schemas", "guids", guid] => Self::SchemaOfGuid(own(guid)),
+            ["schemas", "guids", guid, "ids"] => Self::IdsOfGuid(own(guid)),
             ["schemas", "types"] => Self::SchemaTypes,
             ["compatibility", "subjects", subject, "versions"] => Self::Compatibility(own(subject)),
             ["compatibility", "subjects", subject, "versions", version] => {

@@ -81,6 +81,8 @@ fn answer_to(method: &Method, place: Place, mut ask: Ask<'_>) -> Answer {
         ("GET", Place::SchemaText(id)) => ids::text(&ask, &id),
         ("GET", Place::SchemaVersions(id)) => ids::versions(&ask, &id),
         ("GET", Place::SchemaSubjects(id)) => ids::subjects(&ask, &id),
+        ("GET", Place::SchemaOfGuid(guid)) => ids::schema_of_guid(&ask, &guid),
+        ("GET", Place::IdsOfGuid(guid)) => ids::ids_of_guid(&ask, &guid),
         ("GET", Place::SchemaTypes) => Ok(json!(["AVRO"])),
         ("POST", Place::Compatibility(subject)) => compatibility::with_all(&ask, &subject),
         ("POST", Place::CompatibilityOf(subject, version)) => {
@@ -124,6 +126,9 @@ fn described(schemas: &Schemas, subject: &str, version: Version) -> Answer {
         "id": version.id,
         "schema": written.text,
     });
+    if let Some(guid) = schemas.guid(version.id) {
+        body["guid"] = json!(guid.to_string());
+    }
     if !written.references.is_empty() {
         body["references"] = json!(written.references);
     }

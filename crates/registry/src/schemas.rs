@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use upnext_common::item::stable_hash;
 use upnext_contract::compat::{Level, Types};
+use uuid::{Builder, Uuid};
 
 mod apply;
 
@@ -106,6 +108,7 @@ impl Scope {
 struct Stored {
     written: Written,
     types: Arc<Types>,
+    guid: Uuid,
 }
 
 /// Why a schema cannot be taken in.
@@ -148,6 +151,15 @@ impl Schemas {
 
     pub(crate) fn types(&self, id: u32) -> Option<&Arc<Types>> {
         self.by_id.get(&id).map(|stored| &stored.types)
+    }
+
+    /// The name of a schema that follows from what it says, so that every registry gives the same.
+    pub(crate) fn guid(&self, id: u32) -> Option<Uuid> {
+        self.by_id.get(&id).map(|stored| stored.guid)
+    }
+
+    pub(crate) fn id_of_guid(&self, guid: Uuid) -> Option<u32> {
+        self.by_id.iter().find(|(_, stored)| stored.guid == guid).map(|(id, _)| *id)
     }
 
     /// Subjects and versions that have an id.
@@ -254,6 +266,15 @@ fn identity(written: &Written) -> String {
         key.push_str(&format!("\n{} {} {}", reference.name, reference.subject, reference.version));
     }
     key
+}
+
+/// Made of the identity, so that it comes back after a restart without being written down.
+fn guid_of(identity: &str) -> Uuid {
+    let half = |salt: &str| stable_hash(format!("{salt}{identity}").as_bytes()).to_be_bytes();
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&half("guid-high "));
+    bytes[8..].copy_from_slice(&half("guid-low "));
+    Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// With the keys of every object in order, whatever map the library is built with.

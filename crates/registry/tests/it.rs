@@ -11,12 +11,14 @@ use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_common::event::{Device, Event, EventBody, EventType};
 use upnext_contract::checks::Limits;
+use upnext_contract::framing::guid_header;
 use upnext_contract::{
-    Contract, Decoder, Encoder, Lookup, Raw, Reason, RegistryClient, Verdict, json,
+    Contract, Decoder, Encoder, Lookup, Raw, Reason, RegistryClient, Verdict, json, subject_of,
 };
 use upnext_registry::{Registry, RegistryConfig, StartError};
 
 const NOW_MS: i64 = 1_790_000_000_000;
+const TOPIC: &str = "it.events.v1";
 
 fn loopback() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -67,7 +69,7 @@ fn fields_of(kind: EventType) -> serde_json::Value {
 }
 
 fn raw<'a>(key: &'a str, value: &'a [u8]) -> Raw<'a> {
-    Raw { key: Some(key.as_bytes()), value: Some(value), timestamp_ms: NOW_MS }
+    Raw { key: Some(key.as_bytes()), value: Some(value), schema_header: None, timestamp_ms: NOW_MS }
 }
 
 /// One HTTP/1.1 exchange; status line and body as text.
@@ -86,7 +88,7 @@ async fn events_of_every_type_are_registered_judged_and_read_back() {
     let registry = start(dir.path()).await;
     let client = client(&registry.url());
     let encoder = Encoder::register_all(&client, "it.").await.unwrap();
-    let contract = Contract::new(Arc::clone(&client), Limits::default());
+    let contract = Contract::new(Arc::clone(&client), Limits::default(), TOPIC);
     let decoder = Decoder::new(Arc::clone(&client));
     for kind in EventType::ALL {
         let mut form = fields_of(kind);
@@ -121,7 +123,7 @@ async fn an_older_and_a_newer_producer_are_both_understood() {
     let dir = tempfile::tempdir().unwrap();
     let registry = start(dir.path()).await;
     let client = client(&registry.url());
-    let contract = Contract::new(Arc::clone(&client), Limits::default());
+    let contract = Contract::new(Arc::clone(&client), Limits::default(), TOPIC);
     let ours: serde_json::Value =
         serde_json::from_str(upnext_contract::schemas::of_event(EventType::ItemViewed).text)
             .unwrap();
@@ -135,8 +137,9 @@ async fn an_older_and_a_newer_producer_are_both_understood() {
         !["props", "device", "decision_id"].contains(&field["name"].as_str().unwrap())
     };
     older["fields"].as_array_mut().unwrap().retain(is_old);
-    let newer_id = client.register("newer", &newer.to_string()).await.unwrap();
-    let older_id = client.register("older", &older.to_string()).await.unwrap();
+    let subject = subject_of(TOPIC, "upnext.events.v1.ItemViewed");
+    let older_id = client.register(&subject, &older.to_string()).await.unwrap();
+    let newer_id = client.register(&subject, &newer.to_string()).await.unwrap();
 
     let own = Encoder::with_ids(|_| newer_id).event(&viewed()).unwrap();
     let value = [&own[..], &[4, 2, 4, 0]].concat();
@@ -154,19 +157,75 @@ async fn an_older_and_a_newer_producer_are_both_understood() {
 }
 
 #[tokio::test]
+async fn a_schema_named_by_its_guid_in_the_header_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = start(dir.path()).await;
+    let client = client(&registry.url());
+    let encoder = Encoder::register_all(&client, "it.").await.unwrap();
+    let contract = Contract::new(Arc::clone(&client), Limits::default(), TOPIC);
+    let framed = encoder.event(&viewed()).unwrap();
+    let (id, content) = upnext_contract::unframe(&framed).unwrap();
+    let get = format!("GET /schemas/ids/{id} HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n");
+    let answer = exchange(registry.address(), &get).await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let told: serde_json::Value = serde_json::from_str(body).unwrap();
+    let guid: uuid::Uuid = told["guid"].as_str().unwrap().parse().unwrap();
+
+    let header = guid_header(guid);
+    let named = Raw { schema_header: Some(&header), ..raw("u-17", content) };
+    assert_eq!(contract.judge(named).await.unwrap(), Verdict::Accept(Box::new(viewed())));
+    let header = guid_header(uuid::Uuid::nil());
+    let named = Raw { schema_header: Some(&header), ..raw("u-17", content) };
+    let verdict = contract.judge(named).await.unwrap();
+    let rejection = verdict.rejection().unwrap();
+    assert_eq!(rejection.reason, Reason::UnknownSchemaId);
+    assert_eq!(rejection.schema_id, Some(uuid::Uuid::nil().into()));
+    registry.stop().await;
+}
+
+#[tokio::test]
+async fn a_schema_of_another_subject_is_not_for_this_topic() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = start(dir.path()).await;
+    let client = client(&registry.url());
+    let ours = upnext_contract::schemas::of_event(EventType::ItemViewed).text;
+    let id = client.register("it.events.v1-value", ours).await.unwrap();
+    let value = Encoder::with_ids(|_| id).event(&viewed()).unwrap();
+    let judged = async || {
+        let contract = Contract::new(self::client(&registry.url()), Limits::default(), TOPIC);
+        contract.judge(raw("u-17", &value)).await.unwrap()
+    };
+    let verdict = judged().await;
+    let rejection = verdict.rejection().unwrap();
+    assert_eq!(rejection.reason, Reason::SubjectNotAllowed);
+    let detail = "the schema's subject must be it.events.v1-upnext.events.v1.ItemViewed, it is it.events.v1-value";
+    assert_eq!(rejection.detail, detail);
+    // The same schema under its subject has the same id, and is for this topic.
+    let subject = subject_of(TOPIC, "upnext.events.v1.ItemViewed");
+    assert_eq!(client.register(&subject, ours).await.unwrap(), id);
+    assert_eq!(judged().await, Verdict::Accept(Box::new(viewed())));
+    // What was written under it stays readable once it is deleted softly.
+    let delete =
+        format!("DELETE /subjects/{subject} HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n");
+    assert!(exchange(registry.address(), &delete).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(judged().await, Verdict::Accept(Box::new(viewed())));
+    registry.stop().await;
+}
+
+#[tokio::test]
 async fn an_unknown_id_is_a_verdict_and_a_silent_registry_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let registry = start(dir.path()).await;
     let client = client(&registry.url());
     assert!(client.is_reachable().await);
-    let contract = Contract::new(Arc::clone(&client), Limits::default());
+    let contract = Contract::new(Arc::clone(&client), Limits::default(), TOPIC);
     let verdict = contract.judge(raw("u", &[0, 0, 0, 3, 231, 1])).await.unwrap();
     assert_eq!(verdict.rejection().unwrap().reason, Reason::UnknownSchemaId);
     assert_eq!(client.schema(999).await.unwrap_err(), Lookup::Unknown);
     registry.stop().await;
     assert!(!client.is_reachable().await);
     let trouble = contract.judge(raw("u", &[0, 0, 0, 3, 232, 1])).await.unwrap_err();
-    assert_eq!(trouble.schema_id, 1_000);
+    assert_eq!(trouble.schema_id, 1_000.into());
     assert!(trouble.fault().may_retry());
 }
 

@@ -66,6 +66,7 @@ const EXTERNALS: &[External] = &[
     External("rand", &["model", "serve", "cli"], "seeded sampling, jitter, the crowd"),
     External("rdkafka", &["kafka"], "the Kafka client"),
     External("redis", &["store"], "the online store's client"),
+    External("reqwest", &["contract"], "questions to the registry that its client library does not ask"),
     External("safetensors", &["model"], "weights on disk"),
     External("schema_registry_converter", &["contract"], "the registry's REST client"),
     External("schemars", &["common"], "the configuration as JSON Schema, for editors"),

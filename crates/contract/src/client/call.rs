@@ -1,5 +1,7 @@
 //! One call to the registry, with its answer classified.
 
+mod plain;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -11,7 +13,9 @@ use schema_registry_converter::schema_registry_common::{
 };
 
 use super::{Lookup, RegistryError};
+use crate::framing::SchemaKey;
 use crate::writer_schema::SchemaFlaw;
+use plain::Plain;
 
 /// Most schemas that one schema may pull in by reference.
 const REFERENCES_MAX: usize = 16;
@@ -20,6 +24,7 @@ const SCHEMA_NOT_FOUND: u32 = 40_403;
 
 pub(super) struct Call {
     settings: SrSettings,
+    plain: Plain,
 }
 
 /// A schema's text and those it refers to, each before its users.
@@ -31,18 +36,23 @@ pub(super) struct Fetched {
 impl Call {
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, RegistryError> {
         let url = url.trim_end_matches('/').to_owned();
+        let plain = Plain::new(&url, timeout)?;
         let settings = SrSettings::new_builder(url.clone())
             .set_timeout(timeout)
             .no_proxy()
             .build()
             .map_err(|error| RegistryError::Settings { url, cause: cause_of(&error) })?;
-        Ok(Self { settings })
+        Ok(Self { settings, plain })
     }
 
-    pub(super) async fn schema(&self, id: u32) -> Result<Fetched, Lookup> {
-        let found = rest::get_schema_by_id(id, &self.settings)
-            .await
-            .map_err(|error| lookup_of(classify(&error)))?;
+    pub(super) async fn schema(&self, key: SchemaKey) -> Result<Fetched, Lookup> {
+        let found = match key {
+            SchemaKey::Id(id) => rest::get_schema_by_id(id, &self.settings).await,
+            SchemaKey::Guid(guid) => {
+                rest::get_schema_by_guid(&guid.to_string(), &self.settings).await
+            }
+        };
+        let found = found.map_err(|error| lookup_of(classify(&error)))?;
         if found.schema_type != SchemaType::Avro {
             let detail = format!("its type is {:?}", found.schema_type);
             return Err(Lookup::Flawed(SchemaFlaw::NotAvro { detail }));
@@ -71,6 +81,17 @@ impl Call {
         }
         found.reverse();
         Ok(found.into_iter().map(|(_, text)| text).collect())
+    }
+
+    /// Where a schema stands. `None` when this registry has no answer to the question.
+    pub(super) async fn subjects_of(
+        &self,
+        key: SchemaKey,
+    ) -> Result<Option<Vec<String>>, RegistryError> {
+        match key {
+            SchemaKey::Id(id) => self.plain.subjects_of(id).await,
+            SchemaKey::Guid(guid) => self.plain.subjects_of_guid(guid).await,
+        }
     }
 
     pub(super) async fn register(&self, subject: &str, text: &str) -> Result<u32, RegistryError> {

@@ -15,6 +15,7 @@ use crate::schemas;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const OWN_ID: u32 = 7;
+const TOPIC: &str = "upnext.events.v1";
 
 /// A contract whose registry knows the given schemas, and our own of `kind` as [`OWN_ID`].
 async fn contract(kind: EventType, others: &[(u32, &str)]) -> (MockServer, Contract) {
@@ -33,11 +34,11 @@ async fn contract(kind: EventType, others: &[(u32, &str)]) -> (MockServer, Contr
     Mock::given(method("GET")).respond_with(answer).with_priority(9).mount(&server).await;
     let client =
         RegistryClient::new(&server.uri(), &config::Registry::default(), Clock::system()).unwrap();
-    (server, Contract::new(Arc::new(client), Limits::default()))
+    (server, Contract::new(Arc::new(client), Limits::default(), TOPIC))
 }
 
 fn raw(value: &[u8]) -> Raw<'_> {
-    Raw { key: Some(b"u-17"), value: Some(value), timestamp_ms: NOW_MS }
+    Raw { key: Some(b"u-17"), value: Some(value), schema_header: None, timestamp_ms: NOW_MS }
 }
 
 fn encoded(event: &Event) -> Vec<u8> {
@@ -68,7 +69,7 @@ async fn good_events_are_accepted() {
 async fn frames_that_are_none_are_rejected_without_asking_the_registry() {
     let (server, contract) = contract(EventType::ItemViewed, &[]).await;
     let judge = async |value| contract.judge(value).await.unwrap();
-    let none = Raw { key: None, value: None, timestamp_ms: NOW_MS };
+    let none = Raw { key: None, value: None, schema_header: None, timestamp_ms: NOW_MS };
     assert_rejected(&judge(none).await, Reason::Empty, "");
     assert_rejected(&judge(raw(&[])).await, Reason::Empty, "");
     assert_rejected(&judge(raw(&[0, 0, 0, 0, 7])).await, Reason::ShortFrame, "");
@@ -96,7 +97,7 @@ async fn schemas_that_are_not_for_us_are_rejected() {
     ] {
         let verdict = contract.judge(raw(&frame(id, &[0]))).await.unwrap();
         assert_rejected(&verdict, reason, "");
-        assert_eq!(verdict.rejection().unwrap().schema_id, Some(id));
+        assert_eq!(verdict.rejection().unwrap().schema_id, Some(id.into()));
     }
 }
 
@@ -210,16 +211,26 @@ async fn trouble_is_no_verdict_and_passes() {
     let clock = Clock::manual(0);
     let settings = config::Registry::default();
     let client = RegistryClient::new(&server.uri(), &settings, clock.clone()).unwrap();
-    let contract = Contract::new(Arc::new(client), Limits::default());
+    let contract = Contract::new(Arc::new(client), Limits::default(), TOPIC);
     let event = sample(EventType::ItemViewed);
     let value = encoded(&event);
     let trouble = contract.judge(raw(&value)).await.unwrap_err();
     assert!(trouble.fault().may_retry());
-    assert_eq!(trouble.schema_id, OWN_ID);
+    assert_eq!(trouble.schema_id, OWN_ID.into());
     drop(failing);
     let own = json!({ "schema": schemas::of_event(EventType::ItemViewed).text });
     let answer = ResponseTemplate::new(200).set_body_json(own);
-    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    let place = Mock::given(method("GET")).and(path(format!("/schemas/ids/{OWN_ID}")));
+    place.respond_with(answer).mount(&server).await;
+    let failing = Mock::given(method("GET")).respond_with(ResponseTemplate::new(500));
+    let failing = failing.with_priority(9).mount_as_scoped(&server).await;
+    clock.advance(std::time::Duration::from_millis(250));
+    let trouble = contract.judge(raw(&value)).await.unwrap_err();
+    assert!(trouble.to_string().contains("subjects"), "{trouble}");
+    drop(failing);
+    let subject = subject_of(TOPIC, schemas::of_event(EventType::ItemViewed).full_name);
+    let answer = ResponseTemplate::new(200).set_body_json(json!([subject]));
+    Mock::given(method("GET")).respond_with(answer).with_priority(9).mount(&server).await;
     clock.advance(std::time::Duration::from_millis(250));
     assert_eq!(contract.judge(raw(&value)).await.unwrap(), Verdict::Accept(Box::new(event)));
 }

@@ -25,7 +25,7 @@ fn check_refused(text: &str, expected: &LintFlaw) {
 fn check_rejected(fields: &str, content: &[u8], expected: Reason) {
     let rejection = schema(fields).decode(content).unwrap_err();
     assert_eq!(rejection.reason, expected, "{rejection}");
-    assert_eq!(rejection.schema_id, Some(1));
+    assert_eq!(rejection.schema_id, Some(1.into()));
 }
 
 const NULLABLE: &str = r#"{"name":"a","type":["null","string"]}"#;

@@ -50,7 +50,8 @@ fn read(outgoing: &Outgoing) -> BTreeMap<&str, String> {
 fn a_valid_event_says_where_it_was_read() {
     let mine = ("trace".to_owned(), Some(Bytes::from_static(b"x")));
     let forged = (SOURCE_OFFSET.to_owned(), Some(Bytes::from_static(b"1")));
-    let outgoing = stamp().valid(&record(vec![mine, forged]), &event()).unwrap();
+    let named = (SCHEMA_HEADER.to_owned(), Some(Bytes::from_static(&[1; 17])));
+    let outgoing = stamp().valid(&record(vec![mine, forged, named]), &event()).unwrap();
     let headers = read(&outgoing);
     assert_eq!(outgoing.topic, "t.events.valid.v1");
     assert_eq!(outgoing.timestamp_ms, Some(1_700_000_000_000));

@@ -1,18 +1,42 @@
 //! Schemas by their id. An id stays resolvable after a soft delete: records that carry it are still read.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{Answer, Ask};
 use crate::refusal::Refusal;
 use crate::schemas::{Schemas, Written};
 
 pub(super) fn schema(ask: &Ask<'_>, id: &str) -> Answer {
-    let (_, written) = find(ask, id)?;
+    let (id, written) = find(ask, id)?;
+    Ok(told(ask.schemas(), id, written))
+}
+
+/// The schema of a GUID, in the form of [`schema`].
+pub(super) fn schema_of_guid(ask: &Ask<'_>, guid: &str) -> Answer {
+    let id = id_of(ask, guid)?;
+    schema(ask, &id.to_string())
+}
+
+/// The ids of a GUID: one, since there is one context.
+pub(super) fn ids_of_guid(ask: &Ask<'_>, guid: &str) -> Answer {
+    Ok(json!([{ "context": ".", "id": id_of(ask, guid)? }]))
+}
+
+fn told(schemas: &Schemas, id: u32, written: &Written) -> serde_json::Value {
     let mut body = json!({ "schema": written.text });
+    if let Some(guid) = schemas.guid(id) {
+        body["guid"] = json!(guid.to_string());
+    }
     if !written.references.is_empty() {
         body["references"] = json!(written.references);
     }
-    Ok(body)
+    body
+}
+
+fn id_of(ask: &Ask<'_>, guid: &str) -> Result<u32, Refusal> {
+    let known = Uuid::try_parse(guid).ok().and_then(|guid| ask.schemas().id_of_guid(guid));
+    known.ok_or_else(|| Refusal::new(40_403, format!("Schema {guid} not found")))
 }
 
 pub(super) fn text(ask: &Ask<'_>, id: &str) -> Answer {

@@ -32,7 +32,7 @@ pub(super) fn register(ask: &mut Ask<'_>, subject: String) -> Answer {
     let written = ask::written(ask.body)?;
     let types = ask.schemas().parse(&written).map_err(unusable)?;
     if let Some(version) = ask.schemas().find(&subject, &written, Scope::Live) {
-        return Ok(json!({ "id": version.id }));
+        return Ok(registered(ask, version.id));
     }
     writable(ask, &subject)?;
     let level = ask.schemas().effective_level(&subject);
@@ -51,7 +51,15 @@ pub(super) fn register(ask: &mut Ask<'_>, subject: String) -> Answer {
     let version = ask.schemas().next_version(&subject);
     let schema = if known.is_some() { None } else { Some(written) };
     commit(ask, Change::Register { subject, version, id, schema })?;
-    Ok(json!({ "id": id }))
+    Ok(registered(ask, id))
+}
+
+/// Clients that name schemas in a header take the GUID from here.
+fn registered(ask: &Ask<'_>, id: u32) -> Value {
+    match ask.schemas().guid(id) {
+        Some(guid) => json!({ "id": id, "guid": guid.to_string() }),
+        None => json!({ "id": id }),
+    }
 }
 
 pub(super) fn versions(ask: &Ask<'_>, subject: &str) -> Answer {

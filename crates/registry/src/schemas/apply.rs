@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use upnext_contract::compat::Level;
 
-use super::{Change, Schemas, Scope, Stored, Unusable, Version, Written, identity};
+use super::{Change, Schemas, Scope, Stored, Unusable, Version, Written, guid_of, identity};
 
 /// A change that does not follow from the ones before it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,8 +72,10 @@ impl Schemas {
                 BadChange::NoVersion { subject: reference.subject, version: reference.version }
             }
         })?;
-        self.ids.insert(identity(&written), id);
-        self.by_id.insert(id, Stored { written, types: Arc::new(types) });
+        let identity = identity(&written);
+        let guid = guid_of(&identity);
+        self.ids.insert(identity, id);
+        self.by_id.insert(id, Stored { written, types: Arc::new(types), guid });
         self.highest_id = self.highest_id.max(id);
         Ok(())
     }
