@@ -9,7 +9,7 @@ use upnext_common::item::Item;
 use crate::rules::Rules;
 use crate::verdict::{Reason, Rejection, Verdict};
 
-mod time;
+pub(crate) mod time;
 
 /// The bounds of the contract that are configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

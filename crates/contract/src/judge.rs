@@ -5,11 +5,11 @@ use std::sync::Arc;
 use upnext_common::event::Event;
 use upnext_common::fault::Fault;
 
-use crate::checks::{Checks, Limits, check_key};
+use crate::checks::{Checks, Limits, check_key, time};
 use crate::client::{RegistryClient, RegistryError};
 use crate::decoder::{foreign, schema_of};
 use crate::framing::{SchemaKey, unframe_with};
-use crate::records::event;
+use crate::records::{event, quick};
 use crate::schemas::subject_of;
 use crate::verdict::{Reason, Rejection, Verdict};
 use crate::writer_schema::WriterSchema;
@@ -43,15 +43,14 @@ impl Trouble {
 /// Judges raw records. Shared by all partitions.
 pub struct Contract {
     client: Arc<RegistryClient>,
-    checks: Checks,
-    topic: String,
+    judge: Judge,
 }
 
 impl Contract {
     /// The contract of the records on `topic`, by its full name.
     #[must_use]
     pub fn new(client: Arc<RegistryClient>, limits: Limits, topic: &str) -> Self {
-        Self { client, checks: Checks::new(limits), topic: topic.to_owned() }
+        Self { client, judge: Judge::new(limits, topic) }
     }
 
     /// Framing → schema → decode → our reader schema → key → rules → time. Waits only for the registry, and only
@@ -60,29 +59,62 @@ impl Contract {
     /// # Errors
     /// When the registry is in trouble.
     pub async fn judge(&self, raw: Raw<'_>) -> Result<Verdict, Trouble> {
-        let (key, content) = match self.unframed(raw) {
+        let (key, content) = match self.judge.unframed(raw) {
             Ok(parts) => parts,
             Err(rejection) => return Ok(Verdict::Reject(rejection)),
         };
         let schema = self.schema(key).await.map_err(|cause| Trouble { schema_id: key, cause })?;
-        Ok(match schema.and_then(|schema| self.event(&schema, content, raw)) {
-            Ok(event) => Verdict::Accept(Box::new(event)),
-            Err(rejection) => Verdict::Reject(rejection.with_schema(key)),
+        Ok(match schema {
+            Ok(schema) => self.judge.verdict(&schema, content, raw),
+            Err(rejection) => Verdict::Reject(rejection),
         })
     }
 
     /// Rules and time only: the verdict on an event that did not come as a record.
     #[must_use]
     pub fn judge_event(&self, event: &Event, timestamp_ms: i64) -> Verdict {
-        self.checks.judge_event(event, timestamp_ms)
+        self.checks().judge_event(event, timestamp_ms)
     }
 
     #[must_use]
     pub fn checks(&self) -> &Checks {
-        &self.checks
+        &self.judge.checks
     }
 
-    fn unframed<'a>(&self, raw: Raw<'a>) -> Result<(SchemaKey, &'a [u8]), Rejection> {
+    /// The schema a record names, with its subjects: the outer error is trouble, the inner one a verdict.
+    async fn schema(
+        &self,
+        key: SchemaKey,
+    ) -> Result<Result<Arc<WriterSchema>, Rejection>, RegistryError> {
+        let found = schema_of(&self.client, key).await?;
+        if let Ok(schema) = &found
+            && schema.event_type().is_some()
+            && schema.subjects().is_none()
+        {
+            self.client.find_subjects(schema).await?;
+        }
+        Ok(found)
+    }
+}
+
+/// All of the contract that asks nobody: everything but finding the schema a record names.
+pub struct Judge {
+    checks: Checks,
+    topic: String,
+}
+
+impl Judge {
+    /// For the records on `topic`, by its full name.
+    #[must_use]
+    pub fn new(limits: Limits, topic: &str) -> Self {
+        Self { checks: Checks::new(limits), topic: topic.to_owned() }
+    }
+
+    /// What a record calls its schema, and the Avro it holds.
+    ///
+    /// # Errors
+    /// As a rejection of stage framing.
+    pub fn unframed<'a>(&self, raw: Raw<'a>) -> Result<(SchemaKey, &'a [u8]), Rejection> {
         let value = raw.value.unwrap_or_default();
         let max = self.checks.limits().value_bytes_max;
         if value.len() > max {
@@ -92,26 +124,38 @@ impl Contract {
         Ok(unframe_with(value, raw.schema_header)?)
     }
 
-    /// The schema a record names, if records of this topic may name it: the outer error is trouble, the inner one a
-    /// verdict.
-    async fn schema(
+    /// The verdict on a record that was written with `schema`.
+    #[must_use]
+    pub fn verdict(&self, schema: &WriterSchema, content: &[u8], raw: Raw<'_>) -> Verdict {
+        match self.event(schema, content, raw) {
+            Ok(event) => Verdict::Accept(Box::new(event)),
+            Err(rejection) => Verdict::Reject(rejection.with_schema(schema.key())),
+        }
+    }
+
+    fn event(
         &self,
-        key: SchemaKey,
-    ) -> Result<Result<Arc<WriterSchema>, Rejection>, RegistryError> {
-        let schema = match schema_of(&self.client, key).await? {
-            Ok(schema) => schema,
-            Err(rejection) => return Ok(Err(rejection)),
+        schema: &WriterSchema,
+        content: &[u8],
+        raw: Raw<'_>,
+    ) -> Result<Event, Rejection> {
+        let kind = schema.event_type().ok_or_else(|| foreign(schema, "an event type"))?;
+        if let Some(rejection) = self.wrong_subject(schema) {
+            return Err(rejection);
+        }
+        let quick = if schema.is_own() { quick::read(kind, content) } else { None };
+        let event = match quick {
+            Some(event) => event,
+            None => event::read(kind, schema.decode(content)?)?,
         };
-        if schema.event_type().is_none() {
-            return Ok(Err(foreign(&schema, "an event type")));
-        }
-        if schema.subjects().is_none() {
-            self.client.find_subjects(&schema).await?;
-        }
-        Ok(match self.wrong_subject(&schema) {
+        let objection = self
+            .without_unit(schema, &event, raw)
+            .or_else(|| check_key(&event, raw.key))
+            .or_else(|| self.checks.first_objection(&event, raw.timestamp_ms));
+        match objection {
             Some(rejection) => Err(rejection),
-            None => Ok(schema),
-        })
+            None => Ok(event),
+        }
     }
 
     /// A schema that is known, but not for this topic: whoever registered it did not mean its records to be here, and
@@ -131,20 +175,17 @@ impl Contract {
         Some(Rejection::new(Reason::SubjectNotAllowed, "", detail))
     }
 
-    fn event(
+    /// A number whose unit the writer's schema does not declare, however plausible it is.
+    fn without_unit(
         &self,
         schema: &WriterSchema,
-        content: &[u8],
+        event: &Event,
         raw: Raw<'_>,
-    ) -> Result<Event, Rejection> {
-        let kind = schema.event_type().ok_or_else(|| foreign(schema, "an event type"))?;
-        let event = event::read(kind, schema.decode(content)?)?;
-        let objection = check_key(&event, raw.key)
-            .or_else(|| self.checks.first_objection(&event, raw.timestamp_ms));
-        match objection {
-            Some(rejection) => Err(rejection),
-            None => Ok(event),
+    ) -> Option<Rejection> {
+        if !schema.lacks_time_unit() {
+            return None;
         }
+        Some(time::without_unit(event.event_time_ms, raw.timestamp_ms))
     }
 }
 

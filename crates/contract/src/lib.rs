@@ -30,7 +30,7 @@ pub use client::{Lookup, RegistryClient, RegistryError};
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder};
 pub use framing::{FramingError, SCHEMA_HEADER, SchemaKey, unframe};
-pub use judge::{Contract, Raw, Trouble};
+pub use judge::{Contract, Judge, Raw, Trouble};
 pub use records::artifact::ArtifactAnnounced;
 pub use schemas::subject_of;
 pub use verdict::{Reason, Rejection, Stage, Verdict};

@@ -48,6 +48,10 @@ pub struct WriterSchema {
     subjects: OnceLock<Option<Vec<String>>>,
     full_name: String,
     event_type: Option<EventType>,
+    /// On the wire it is our own schema of its type.
+    is_own: bool,
+    /// Its event time is a bare number.
+    lacks_time_unit: bool,
     schema: Schema,
 }
 
@@ -68,13 +72,21 @@ impl WriterSchema {
         }
         let environment =
             references.iter().map(|text| json(text)).collect::<Result<Vec<_>, _>>()?;
-        lint::lint(&json(text)?, &environment)?;
+        let written = json(text)?;
+        lint::lint(&written, &environment)?;
         let schema = parse_with(text, references)
             .map_err(|error| SchemaFlaw::NotAvro { detail: error.to_string() })?;
         let full_name = schema.name().map(ToString::to_string).unwrap_or_default();
         let event_type = schemas::event_type_of(&full_name);
-        let subjects = OnceLock::new();
-        Ok(Self { key: key.into(), subjects, event_type, full_name, schema })
+        Ok(Self {
+            key: key.into(),
+            subjects: OnceLock::new(),
+            event_type,
+            is_own: event_type.is_some_and(|kind| schemas::is_own(kind, &written)),
+            lacks_time_unit: lacks_unit(&schema, "event_time"),
+            full_name,
+            schema,
+        })
     }
 
     #[must_use]
@@ -103,6 +115,16 @@ impl WriterSchema {
     #[must_use]
     pub fn event_type(&self) -> Option<EventType> {
         self.event_type
+    }
+
+    /// Whether its values are laid out as those of our own schema of its type.
+    pub(crate) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// Whether it leaves open in which unit the event time is.
+    pub(crate) fn lacks_time_unit(&self) -> bool {
+        self.lacks_time_unit
     }
 
     /// The one value that `content` holds: every byte is consumed, none is missing.
@@ -167,6 +189,17 @@ fn parse_with(text: &str, references: &[String]) -> Result<Schema, apache_avro::
     };
     schema.denormalize(&parsed)?;
     Ok(schema)
+}
+
+/// Whether a field of the record is an integer without a logical type (one that Avro does not know counts as none).
+fn lacks_unit(schema: &Schema, field: &str) -> bool {
+    let is_bare = |schema: &Schema| matches!(schema, Schema::Long | Schema::Int);
+    let Schema::Record(record) = schema else { return false };
+    let Some(field) = record.fields.iter().find(|entry| entry.name == field) else { return false };
+    if let Schema::Union(union) = &field.schema {
+        return union.variants().iter().any(is_bare);
+    }
+    is_bare(&field.schema)
 }
 
 /// The decoder's limit is process-wide and set by whoever comes first; nothing decodes without a parsed schema.

@@ -32,6 +32,22 @@ pub(super) fn check(event_ms: i64, reference_ms: i64, limits: Limits) -> Option<
     Some(Rejection::new(reason, POINTER, detail))
 }
 
+/// The verdict on a time that the writer's schema declares as a bare number. Nobody can tell from it what the next
+/// one will mean, so it is refused also where it looks right; the unit it looks like is named.
+pub(crate) fn without_unit(event_ms: i64, reference_ms: i64) -> Rejection {
+    let ahead_ms = (i128::from(event_ms) - i128::from(reference_ms)).abs();
+    let (reason, unit) = match suspect(event_ms, reference_ms) {
+        Some(found) => found,
+        None if ahead_ms <= i128::from(SUSPICION_MS) => (Reason::SchemaLint, "milliseconds"),
+        None => (Reason::SchemaLint, "no time near the record's timestamp"),
+    };
+    let detail = format!(
+        "the writer's schema declares no unit; {event_ms} looks like {unit}; the contract is \
+         milliseconds, declared by the logicalType timestamp-millis"
+    );
+    Rejection::new(reason, POINTER, detail)
+}
+
 /// The unit in which the number would be a plausible time.
 fn suspect(event_ms: i64, reference_ms: i64) -> Option<(Reason, &'static str)> {
     let (event, reference) = (i128::from(event_ms), i128::from(reference_ms));
@@ -77,6 +93,21 @@ mod tests {
         check_at(NOW_MS * 1_000, Some(Reason::TsUnitSuspectUs));
         check_at(NOW_MS * 1_000_000, Some(Reason::TsUnitSuspectNs));
         check_at((NOW_MS - 400 * 24 * HOUR_MS) / 1_000, Some(Reason::TsUnitSuspectS));
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_and_its_likely_unit_named() {
+        for (event_ms, reason, unit) in [
+            (NOW_MS, Reason::SchemaLint, "looks like milliseconds;"),
+            (NOW_MS / 1_000, Reason::TsUnitSuspectS, "looks like seconds;"),
+            (NOW_MS * 1_000, Reason::TsUnitSuspectUs, "looks like microseconds;"),
+            (NOW_MS * 1_000_000, Reason::TsUnitSuspectNs, "looks like nanoseconds;"),
+            (7, Reason::SchemaLint, "looks like no time"),
+        ] {
+            let rejection = without_unit(event_ms, NOW_MS);
+            assert_eq!((rejection.reason, rejection.pointer.as_str()), (reason, "/event_time"));
+            assert!(rejection.detail.contains(unit), "{rejection}");
+        }
     }
 
     #[test]

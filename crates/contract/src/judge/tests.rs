@@ -196,7 +196,9 @@ async fn a_writer_schema_that_does_not_resolve_is_pointed_into() {
     value[4] = 2;
     assert_rejected(&contract.judge(raw(&value)).await.unwrap(), Reason::Missing, "/item_id");
     value[4] = 3;
-    assert!(contract.judge(raw(&value)).await.unwrap().rejection().is_none());
+    let verdict = contract.judge(raw(&value)).await.unwrap();
+    assert_rejected(&verdict, Reason::SchemaLint, "/event_time");
+    assert!(verdict.rejection().unwrap().detail.contains("looks like milliseconds"));
     // The text "sku-1" read as a long: five bytes are left; a single byte is a long.
     value[4] = 1;
     value.truncate(value.len() - 5);

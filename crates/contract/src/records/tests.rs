@@ -81,7 +81,31 @@ proptest! {
     fn every_event_comes_back(event in events()) {
         let framed = encoder().event(&event).unwrap();
         let value = decoded(schemas::of_event(event.event_type()), &framed);
+        let (_, content) = unframe(&framed).unwrap();
+        prop_assert_eq!(super::quick::read(event.event_type(), content), Some(event.clone()));
         prop_assert_eq!(super::event::read(event.event_type(), value), Ok(event));
+    }
+
+    #[test]
+    fn the_quick_way_reads_what_the_long_way_reads(
+        event in events(), edits in vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4),
+    ) {
+        let kind = event.event_type();
+        let framed = encoder().event(&event).unwrap();
+        let mut content = unframe(&framed).unwrap().1.to_vec();
+        for (place, byte, how) in edits {
+            let place = place.index(content.len() + 1);
+            match how {
+                0 => content.insert(place, byte),
+                1 => content.truncate(place),
+                _ => if let Some(found) = content.get_mut(place) { *found = byte },
+            }
+        }
+        if let Some(quick) = super::quick::read(kind, &content) {
+            let schema = WriterSchema::parse(7, schemas::of_event(kind).text, &[]).unwrap();
+            let long = schema.decode(&content).and_then(|value| super::event::read(kind, value));
+            prop_assert_eq!(long, Ok(quick));
+        }
     }
 
     #[test]
