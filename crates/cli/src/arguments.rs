@@ -12,6 +12,7 @@ use crate::evaluate::{self, EvaluateArgs};
 use crate::events::{self, EventsArgs};
 use crate::failure::Failure;
 use crate::import::{self, ImportArgs};
+use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::simulate::{self, SimulateArgs};
 use crate::train::{self, TrainArgs};
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Simulate(SimulateArgs),
     Events(EventsArgs),
     Dlq(DlqArgs),
+    Schema(SchemaArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
 }
@@ -70,6 +72,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Simulate(args) => Box::pin(simulate::run(settings, &args)).await,
         Verb::Events(args) => events::run(settings, &args).await,
         Verb::Dlq(args) => dlq::run(settings, &args).await,
+        Verb::Schema(args) => schema::run(settings, &args).await,
         Verb::Config(args) => config_verb::run(settings, &args),
         Verb::Completions(args) => Ok(completions::run(&args)),
     }

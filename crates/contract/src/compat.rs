@@ -4,7 +4,7 @@
 //! is defined once and referred to by name elsewhere is the same type in both places. Names match by their last
 //! part or by an alias of the reader, as the specification has it.
 
-mod tree;
+pub(crate) mod tree;
 mod read;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 //! Reading order is the order of the modules. A record's way in: its frame (`framing`), the schema it was
 //! written with (`client`, `writer_schema`, `lint`), its values (`fields`, `records`), the rules (`rules`, `checks`)
 //! and the verdict (`verdict`, `judge`). The way out: `wire`, `encoder`, `decoder`. Beside them the JSON form of
-//! events (`json`) and the compatibility of schemas (`compat`).
+//! events (`json`), the compatibility of schemas (`compat`) and what their changes do (`evolution`).
 //!
 //! Invariants: trouble with the registry is never a verdict; no clock but the record's timestamp decides about an
 //! event; nothing is decoded with a schema that the lint has not seen.
@@ -24,6 +24,7 @@ pub mod encoder;
 pub mod decoder;
 pub mod json;
 pub mod compat;
+pub mod evolution;
 
 pub use checks::{Checks, Limits};
 pub use client::{Lookup, RegistryClient, RegistryError};

@@ -39,7 +39,7 @@ impl<'a> Pair<'a> {
                 }
             }
             (Type::Union(_), _) => self.compare_to_branch(reader, writer, path),
-            (Type::Primitive(ours), Type::Primitive(theirs)) if ours.reads(*theirs) => {}
+            (Type::Primitive(ours, _), Type::Primitive(theirs, _)) if ours.reads(*theirs) => {}
             (Type::Array(ours), Type::Array(theirs)) => {
                 self.compare(ours, theirs, &format!("{path}/[]"));
             }
@@ -48,8 +48,8 @@ impl<'a> Pair<'a> {
             }
             (Type::Named(ours), Type::Named(theirs)) => self.compare_named(ours, theirs, path),
             (
-                Type::Primitive(_) | Type::Array(_) | Type::Map(_) | Type::Named(_),
-                Type::Primitive(_) | Type::Array(_) | Type::Map(_) | Type::Named(_),
+                Type::Primitive(..) | Type::Array(_) | Type::Map(_) | Type::Named(_),
+                Type::Primitive(..) | Type::Array(_) | Type::Map(_) | Type::Named(_),
             ) => {
                 let detail = format!(
                     "reader has {}, writer {}",
@@ -122,18 +122,18 @@ impl<'a> Pair<'a> {
                 self.note(ConflictKind::NameMismatch, path, detail);
             }
             (Body::Record(ours), Body::Record(theirs)) => self.compare_fields(ours, theirs, path),
-            (Body::Enum { symbols, has_default }, Body::Enum { symbols: written, .. }) => {
+            (Body::Enum { symbols, default }, Body::Enum { symbols: written, .. }) => {
                 let missing: Vec<&str> = written
                     .iter()
                     .filter(|symbol| !symbols.contains(symbol))
                     .map(String::as_str)
                     .collect();
-                if !missing.is_empty() && !has_default {
+                if !missing.is_empty() && default.is_none() {
                     let detail = format!("reader lacks {} and has no default", missing.join(", "));
                     self.note(ConflictKind::MissingEnumSymbols, path, detail);
                 }
             }
-            (Body::Fixed { size }, Body::Fixed { size: written }) => {
+            (Body::Fixed { size, .. }, Body::Fixed { size: written, .. }) => {
                 if size != written {
                     let detail = format!("reader has {size} bytes, writer {written}");
                     self.note(ConflictKind::FixedSizeMismatch, path, detail);
@@ -154,7 +154,7 @@ impl<'a> Pair<'a> {
             let path = format!("{path}/{}", field.name);
             match written(field, theirs) {
                 Some(theirs) => self.compare(&field.kind, &theirs.kind, &path),
-                None if field.has_default => {}
+                None if field.default.is_some() => {}
                 None => {
                     let detail = format!("reader needs `{}`, which is not written", field.name);
                     self.note(ConflictKind::ReaderFieldMissingDefaultValue, &path, detail);
@@ -183,7 +183,7 @@ fn is_named_alike(reader: &str, ours: &Named, writer: &str) -> bool {
 
 fn describe(kind: &Type, types: &Types) -> String {
     match kind {
-        Type::Primitive(primitive) => primitive.name().to_owned(),
+        Type::Primitive(primitive, _) => primitive.name().to_owned(),
         Type::Array(_) => "an array".to_owned(),
         Type::Map(_) => "a map".to_owned(),
         Type::Union(branches) => {

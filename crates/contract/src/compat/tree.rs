@@ -26,13 +26,13 @@ impl SchemaError {
 /// A schema and everything it names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Types {
-    pub(super) root: Type,
-    pub(super) named: HashMap<String, Named>,
+    pub(crate) root: Type,
+    pub(crate) named: HashMap<String, Named>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Type {
-    Primitive(Primitive),
+pub(crate) enum Type {
+    Primitive(Primitive, Option<Logical>),
     Array(Box<Self>),
     Map(Box<Self>),
     Union(Vec<Self>),
@@ -40,8 +40,17 @@ pub(super) enum Type {
     Named(String),
 }
 
+/// What a primitive or a fixed stands for. Resolution does not look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logical {
+    pub(crate) name: String,
+    /// Of a decimal.
+    pub(crate) precision: Option<u64>,
+    pub(crate) scale: Option<u64>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Primitive {
+pub(crate) enum Primitive {
     Null,
     Boolean,
     Int,
@@ -53,25 +62,27 @@ pub(super) enum Primitive {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named {
+pub(crate) struct Named {
     /// Full names under which a reader of this type also takes data.
-    pub(super) aliases: Vec<String>,
-    pub(super) body: Body,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) doc: Option<String>,
+    pub(crate) body: Body,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     Record(Vec<Field>),
-    Enum { symbols: Vec<String>, has_default: bool },
-    Fixed { size: u64 },
+    Enum { symbols: Vec<String>, default: Option<String> },
+    Fixed { size: u64, logical: Option<Logical> },
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) aliases: Vec<String>,
-    pub(super) kind: Type,
-    pub(super) has_default: bool,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) doc: Option<String>,
+    pub(crate) kind: Type,
+    pub(crate) default: Option<Value>,
 }
 
 impl Types {
@@ -124,7 +135,7 @@ impl Environment {
 
     fn by_name(&self, name: &str, namespace: &str) -> Result<Type, SchemaError> {
         if let Some(primitive) = Primitive::from_name(name) {
-            return Ok(Type::Primitive(primitive));
+            return Ok(Type::Primitive(primitive, None));
         }
         let in_namespace = full_name(name, namespace);
         // A simple name may also stand for one outside of any namespace.
@@ -157,7 +168,10 @@ impl Environment {
             "map" => {
                 Ok(Type::Map(Box::new(self.resolve(inner("values")?, namespace, level + 1)?)))
             }
-            name => self.by_name(name, namespace),
+            name => Ok(match self.by_name(name, namespace)? {
+                Type::Primitive(primitive, _) => Type::Primitive(primitive, logical(object)),
+                other @ (Type::Array(_) | Type::Map(_) | Type::Union(_) | Type::Named(_)) => other,
+            }),
         }
     }
 
@@ -173,17 +187,19 @@ impl Environment {
         let namespace = name.rsplit_once('.').map_or("", |(namespace, _)| namespace).to_owned();
         let aliases =
             texts(object, "aliases").map(|alias| full_name(alias, &namespace)).collect::<Vec<_>>();
-        let empty = Named { aliases, body: Body::Record(Vec::new()) };
+        let doc = text(object, "doc").map(str::to_owned);
+        let empty = Named { aliases, doc, body: Body::Record(Vec::new()) };
         // Known by its name before its fields are read, since they may refer to it.
         self.named.insert(name.clone(), empty);
         let body = match kind {
             "enum" => Body::Enum {
                 symbols: texts(object, "symbols").map(str::to_owned).collect(),
-                has_default: object.contains_key("default"),
+                default: text(object, "default").map(str::to_owned),
             },
-            "fixed" => {
-                Body::Fixed { size: object.get("size").and_then(Value::as_u64).unwrap_or(0) }
-            }
+            "fixed" => Body::Fixed {
+                size: object.get("size").and_then(Value::as_u64).unwrap_or(0),
+                logical: logical(object),
+            },
             _ => Body::Record(self.fields(object, &namespace, level)?),
         };
         if let Some(named) = self.named.get_mut(&name) {
@@ -207,8 +223,9 @@ impl Environment {
             fields.push(Field {
                 name: text(field, "name").unwrap_or_default().to_owned(),
                 aliases: texts(field, "aliases").map(str::to_owned).collect(),
+                doc: text(field, "doc").map(str::to_owned),
                 kind: self.resolve(kind, namespace, level + 1)?,
-                has_default: field.contains_key("default"),
+                default: field.get("default").cloned(),
             });
         }
         Ok(fields)
@@ -231,7 +248,7 @@ impl Primitive {
     }
 
     /// Whether a reader of this type takes what was written as the other.
-    pub(super) fn reads(self, writer: Self) -> bool {
+    pub(crate) fn reads(self, writer: Self) -> bool {
         if self == writer {
             return true;
         }
@@ -245,7 +262,7 @@ impl Primitive {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Boolean => "boolean",
@@ -257,6 +274,12 @@ impl Primitive {
             Self::String => "string",
         }
     }
+}
+
+fn logical(object: &Map<String, Value>) -> Option<Logical> {
+    let number = |key: &str| object.get(key).and_then(Value::as_u64);
+    let name = text(object, "logicalType")?.to_owned();
+    Some(Logical { name, precision: number("precision"), scale: number("scale") })
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
