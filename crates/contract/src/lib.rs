@@ -20,6 +20,7 @@ mod records;
 pub mod rules;
 pub mod checks;
 pub mod judge;
+pub mod cases;
 pub mod encoder;
 pub mod decoder;
 pub mod json;

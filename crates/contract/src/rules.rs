@@ -89,6 +89,19 @@ struct File {
     rule: Vec<Rule>,
 }
 
+/// Why files of rules are not taken. A rule without id, severity or its two examples is not read at all.
+#[derive(Debug, thiserror::Error)]
+enum BadRules {
+    #[error(transparent)]
+    Unreadable(#[from] toml::de::Error),
+    #[error("a rule has an empty id")]
+    NoId,
+    #[error("the rule `{id}` stands twice")]
+    Twice { id: String },
+    #[error("the rule `{id}` has {checks} of range, length, format and one_of; it must have one")]
+    Checks { id: String, checks: usize },
+}
+
 impl Rules {
     /// The rules that come with the schemas.
     pub fn embedded() -> &'static Self {
@@ -98,10 +111,16 @@ impl Rules {
         })
     }
 
-    fn parse(files: &[&str]) -> Result<Self, toml::de::Error> {
-        let mut all = Vec::new();
+    fn parse(files: &[&str]) -> Result<Self, BadRules> {
+        let mut all: Vec<Rule> = Vec::new();
         for file in files {
-            all.extend(toml::from_str::<File>(file)?.rule);
+            for rule in toml::from_str::<File>(file)?.rule {
+                rule.is_whole()?;
+                if all.iter().any(|known| known.id == rule.id) {
+                    return Err(BadRules::Twice { id: rule.id });
+                }
+                all.push(rule);
+            }
         }
         let fields = || all.iter().map(|rule| rule.field).enumerate();
         let of_event = |(place, field)| match field {
@@ -173,6 +192,22 @@ impl Broken {
 }
 
 impl Rule {
+    fn is_whole(&self) -> Result<(), BadRules> {
+        if self.id.is_empty() {
+            return Err(BadRules::NoId);
+        }
+        let checks = [
+            self.range.is_some(),
+            self.length.is_some(),
+            self.format.is_some(),
+            self.one_of.is_some(),
+        ];
+        match checks.into_iter().filter(|is_set| *is_set).count() {
+            1 => Ok(()),
+            checks => Err(BadRules::Checks { id: self.id.clone(), checks }),
+        }
+    }
+
     fn check(&self, seen: &Seen<'_>) -> Option<Broken> {
         match seen {
             Seen::Number(value) => self.check_number(*value),

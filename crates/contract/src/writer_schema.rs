@@ -6,6 +6,7 @@ use std::sync::{Once, OnceLock};
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::Schema;
 use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::Value as Json;
 use upnext_common::event::EventType;
 
@@ -162,6 +163,23 @@ impl WriterSchema {
             }
         }
         .map_err(|rejection| rejection.with_schema(self.key))
+    }
+}
+
+impl WriterSchema {
+    /// A JSON object as a producer with this schema would write it, without a frame; absent fields take the schema's
+    /// defaults.
+    ///
+    /// # Errors
+    /// When it is not of the schema, in the library's words.
+    pub fn encode(&self, value: &Json) -> Result<Vec<u8>, String> {
+        bound_allocations();
+        Value::try_from(value.clone())
+            .and_then(|value| value.resolve(&self.schema))
+            .and_then(|value| {
+                GenericDatumWriter::builder(&self.schema).build()?.write_value_to_vec(value)
+            })
+            .map_err(|error| error.to_string())
     }
 }
 

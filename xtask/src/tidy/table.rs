@@ -71,6 +71,7 @@ const EXTERNALS: &[External] = &[
     External("schema_registry_converter", &["contract"], "the registry's REST client"),
     External("schemars", &["common"], "the configuration as JSON Schema, for editors"),
     External("serde", &["*"], "what is read and written as JSON and TOML"),
+    External("serde-saphyr", &["contract"], "contract unit tests in YAML, with the line of each case"),
     External("serde_json", &["*"], "JSON"),
     External("serde_path_to_error", &["http"], "the pointer of a field that does not fit"),
     External("sha2", &["model"], "checksums of artifacts"),

@@ -69,21 +69,6 @@ fn every_rule_passes_and_fails_on_its_examples() {
 }
 
 #[test]
-fn every_rule_has_its_own_id_and_exactly_one_check() {
-    let mut ids = HashSet::new();
-    for rule in Rules::embedded().all() {
-        assert!(ids.insert(&rule.id), "{} stands twice", rule.id);
-        let checks = [
-            rule.range.is_some(),
-            rule.length.is_some(),
-            rule.format.is_some(),
-            rule.one_of.is_some(),
-        ];
-        assert_eq!(checks.iter().filter(|is_set| **is_set).count(), 1, "{}", rule.id);
-    }
-}
-
-#[test]
 fn valid_events_of_all_types_break_nothing() {
     for kind in EventType::ALL {
         let rejection = Rules::embedded().check_event(&sample(kind), |place| panic!("{place}"));
@@ -100,16 +85,37 @@ fn a_rejection_points_at_the_entry_and_names_the_rule() {
     insta::assert_snapshot!(rejection, @"length at `/props/a~1b`: has 1025 bytes, allowed are 0 to 1024 (rule props.values.length)");
 }
 
+const WHOLE: &str = r#"
+[[rule]]
+id = "x"
+field = "item_id"
+severity = "reject"
+length = { min = 1, max = 2 }
+passes = "a"
+fails = ""
+"#;
+
 #[test]
-fn a_misspelt_rule_is_not_taken() {
-    let file = r#"
-        [[rule]]
-        id = "x"
-        field = "item_id"
-        severity = "reject"
-        lenght = { min = 1, max = 2 }
-        passes = "a"
-        fails = ""
-    "#;
-    assert!(Rules::parse(&[file]).unwrap_err().to_string().contains("lenght"));
+fn a_rule_that_is_not_whole_is_not_taken() {
+    #[track_caller]
+    fn check(files: &[&str], part: &str) {
+        let error = Rules::parse(files).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(Rules::parse(&[WHOLE]).unwrap().all().len(), 1);
+    for (line, part) in [
+        ("id = \"x\"", "missing field `id`"),
+        ("field = \"item_id\"", "missing field `field`"),
+        ("severity = \"reject\"", "missing field `severity`"),
+        ("passes = \"a\"", "missing field `passes`"),
+        ("fails = \"\"", "missing field `fails`"),
+        ("length = { min = 1, max = 2 }", "has 0 of range, length, format and one_of"),
+    ] {
+        check(&[&WHOLE.replace(line, "")], part);
+    }
+    check(&[&WHOLE.replace("length", "lenght")], "lenght");
+    check(&[&WHOLE.replace("id = \"x\"", "id = \"\"")], "empty id");
+    check(&[&format!("{WHOLE}format = \"printable\"\n")], "has 2 of");
+    check(&[&WHOLE.replace("reject", "fatal")], "fatal");
+    check(&[WHOLE, WHOLE], "`x` stands twice");
 }
