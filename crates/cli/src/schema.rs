@@ -2,6 +2,7 @@
 
 mod lint;
 mod place;
+mod test;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,8 @@ use crate::settings::Settings;
 /// Check, compare, register and use the schemas of events and items.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  upnext schema lint")]
+  upnext schema lint
+  upnext schema test")]
 pub(crate) struct SchemaArgs {
     #[command(subcommand)]
     verb: SchemaVerb,
@@ -22,6 +24,7 @@ pub(crate) struct SchemaArgs {
 #[derive(Debug, Subcommand)]
 enum SchemaVerb {
     Lint(lint::LintArgs),
+    Test(test::TestArgs),
 }
 
 /// How findings are told.
@@ -37,5 +40,6 @@ enum Format {
 pub(crate) async fn run(_settings: &Settings, args: &SchemaArgs) -> Result<ExitCode, Failure> {
     match &args.verb {
         SchemaVerb::Lint(args) => lint::run(args),
+        SchemaVerb::Test(args) => test::run(args),
     }
 }

@@ -37,4 +37,3 @@ pub fn changes(old: &[Contracts], new: &Contracts, level: Level) -> Vec<Change> 
     found.extend(rule_changes::changes(last, new));
     found
 }
-

@@ -265,4 +265,21 @@ mod tests {
             assert_eq!(of_stage(stage).join(" "), codes, "{}", stage.name());
         }
     }
+
+    #[test]
+    fn the_documentation_lists_exactly_these() {
+        let text = include_str!("../../../docs/VERDICTS.md");
+        let listed = text.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let (code, stage) = (cells.next()?, cells.next()?);
+            let is_told = cells.filter(|cell| cell.trim_end_matches(" |").len() > 10).count() == 2;
+            is_told.then(|| (code.trim_end_matches('`').to_owned(), stage.to_owned()))
+        });
+        let expected =
+            Reason::ALL.map(|reason| (reason.code().to_owned(), reason.stage().name().to_owned()));
+        let (mut listed, mut expected) = (listed.collect::<Vec<_>>(), expected.to_vec());
+        listed.sort();
+        expected.sort();
+        assert_eq!(listed, expected);
+    }
 }

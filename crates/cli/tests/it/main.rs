@@ -8,3 +8,4 @@ mod lifecycle;
 mod loop_of_events;
 mod daemons;
 mod evaluation;
+mod cases;

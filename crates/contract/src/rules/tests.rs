@@ -1,6 +1,6 @@
 //! Each rule on its own two examples.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use upnext_common::event::EventType;
