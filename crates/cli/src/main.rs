@@ -24,7 +24,6 @@ mod config_verb;
 mod completions;
 mod crowd;
 mod writer;
-mod topic;
 mod pipeline;
 mod api;
 

@@ -17,10 +17,12 @@ pub enum Topic {
     Decisions,
     /// Announcements of artifacts; compacted.
     Models,
+    /// Which dead letters were sent back; compacted, key = position of the rejected record.
+    Redriven,
 }
 
 impl Topic {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Events,
         Self::Valid,
         Self::DeadLetters,
@@ -28,6 +30,7 @@ impl Topic {
         Self::Items,
         Self::Decisions,
         Self::Models,
+        Self::Redriven,
     ];
 
     /// The name without its prefix.
@@ -41,6 +44,7 @@ impl Topic {
             Self::Items => "items.v1",
             Self::Decisions => "decisions.v1",
             Self::Models => "models.v1",
+            Self::Redriven => "dlq.redriven.v1",
         }
     }
 
@@ -54,7 +58,7 @@ impl Topic {
     #[must_use]
     pub fn is_compacted(self) -> bool {
         match self {
-            Self::Items | Self::Models => true,
+            Self::Items | Self::Models | Self::Redriven => true,
             Self::Events | Self::Valid | Self::DeadLetters | Self::Signals | Self::Decisions => {
                 false
             }

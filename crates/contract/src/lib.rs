@@ -9,6 +9,8 @@
 //! event; nothing is decoded with a schema that the lint has not seen.
 
 pub mod verdict;
+mod meaning;
+pub mod letter;
 pub mod framing;
 pub mod schemas;
 pub mod lint;
@@ -36,4 +38,4 @@ pub use judge::{Contract, Judge, Raw, Trouble};
 pub use records::artifact::ArtifactAnnounced;
 pub use schemas::subject_of;
 pub use verdict::{Reason, Rejection, Stage, Verdict};
-pub use writer_schema::{SchemaFlaw, WriterSchema};
+pub use writer_schema::{Attempt, Broken, SchemaFlaw, WriterSchema};

@@ -1,5 +1,7 @@
 //! A schema that records were written with: linted and parsed once, then decoded with.
 
+mod attempt;
+
 use std::io::{Error as IoError, ErrorKind, Read};
 use std::sync::{Once, OnceLock};
 
@@ -14,6 +16,8 @@ use crate::framing::SchemaKey;
 use crate::lint::{self, LintFlaw};
 use crate::schemas;
 use crate::verdict::{Reason, Rejection};
+
+pub use attempt::{Attempt, Broken};
 
 /// Most bytes one string, array or map may ask for while decoding.
 const ALLOCATION_BYTES_MAX: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use upnext_common::item::ItemHash;
 use upnext_common::topic::Topic;
 use upnext_contract::unframe;
-use upnext_kafka::{KafkaError, Record};
+use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, ItemState, Position, Signal, SignalBatch, SignalEntry};
 use upnext_store::Keys;
 
@@ -52,12 +52,23 @@ impl Stage for Items {
         Some(entry.item)
     }
 
+    fn too_late(
+        &self,
+        _record: &Record,
+        _entry: &Signal,
+        _state: &ItemState,
+        _now_ms: i64,
+    ) -> Option<Outgoing> {
+        None
+    }
+
     async fn publish(
         &self,
         _source_partition: i32,
         signals: Vec<SignalEntry>,
+        letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
-        debug_assert!(signals.is_empty(), "signals about items say nothing further");
+        debug_assert!(signals.is_empty() && letters.is_empty(), "items say nothing further");
         Ok(())
     }
 }

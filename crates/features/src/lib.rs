@@ -4,11 +4,13 @@
 //! one worker: *users* turns valid events into user blobs and emits what they say about items as signals; *items*
 //! turns signals into item blobs.
 //!
-//! A flush of a partition goes in one order: signals acknowledged, then blobs ("store iff the position is greater"),
+//! A flush of a partition goes in one order: signals and dead letters acknowledged, then blobs ("store iff the position is greater"),
 //! then the partition's watermark (compare-and-set) on the same connection. The order is the proof. A stored
 //! watermark implies everything before it; a blob ahead of the watermark implies that its signals are durable, so an
 //! event that comes again may be skipped whole; and the position each record carries from the hop before, kept in the
 //! watermark, tells a repeat from news.
+//!
+//! An event that comes too late for its user's windows changes no state: it becomes a dead letter of reason `late`.
 //!
 //! Work resumes from the watermark in Redis, never from the Kafka commit, which exists for lag dashboards. Any error
 //! of the store may mean that it lost writes: cached state is dropped, the watermark read again, the partition begun
@@ -17,6 +19,7 @@
 
 mod stage;
 mod users;
+mod late;
 mod items;
 mod outlet;
 mod states;
@@ -122,7 +125,8 @@ impl Features {
             return Ok(Drained::default());
         };
         let outlet = Outlet::new(&self.brokers, signals, partitions, encoder)?;
-        let users = self.shared(Users { decoder: Decoder::new(client), outlet });
+        let dead_letters = Topic::DeadLetters.name(&prefix);
+        let users = self.shared(Users { decoder: Decoder::new(client), outlet, dead_letters });
         let items = self.shared(Items);
         tokio::try_join!(self.read(&users, &drain), self.read(&items, &drain))?;
         Ok(Drained {

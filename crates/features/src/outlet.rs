@@ -1,9 +1,9 @@
-//! The way out of the users stage: signals, each to the partition of its item, in position order.
+//! The way out of the users stage: signals, each to the partition of its item, in position order; and dead letters.
 
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
-use tracing::warn;
+use tracing::{error, warn};
 use upnext_common::item::ItemHash;
 use upnext_contract::Encoder;
 use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings};
@@ -11,6 +11,8 @@ use upnext_state::{SignalBatch, SignalEntry};
 
 /// Entries of one record at most; longer flushes become several records.
 const ENTRIES_MAX: usize = 2_000;
+/// Largest record that the topics take.
+const RECORD_BYTES_MAX: usize = 16 << 20;
 
 pub(crate) struct Outlet {
     brokers: String,
@@ -32,7 +34,7 @@ impl Outlet {
         Ok(Self { brokers: brokers.to_owned(), topic, partitions, encoder, producer })
     }
 
-    /// Sends the signals of one flush and waits until all are acknowledged.
+    /// Sends the signals and dead letters of one flush and waits until all are acknowledged.
     ///
     /// # Errors
     /// When one is not: the partition has to start again from its watermark.
@@ -40,10 +42,11 @@ impl Outlet {
         &self,
         source_partition: i32,
         signals: Vec<SignalEntry>,
+        letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
         let (generation, producer) = self.producer.lock().clone();
         let batches = self.batches(source_partition, signals);
-        let sent = self.write(&producer, batches).await;
+        let sent = self.write(&producer, batches, letters).await;
         if let Err(error) = &sent {
             self.replace_if_fatal(generation, error);
         }
@@ -54,8 +57,19 @@ impl Outlet {
         &self,
         producer: &Producer,
         batches: Vec<(i32, SignalBatch)>,
+        letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
         let mut deliveries = Vec::new();
+        for letter in letters {
+            deliveries.push(match producer.send_when_room(&letter).await {
+                // Its headers say where the original stands.
+                Err(KafkaError::Refused { cause }) => {
+                    error!(cause, "dead letter refused by the broker, sent without value");
+                    producer.send_when_room(&Outgoing { value: None, ..letter }).await?
+                }
+                sent => sent?,
+            });
+        }
         for (partition, batch) in batches {
             for value in self.framed(batch)? {
                 let outgoing = Outgoing {
@@ -128,7 +142,11 @@ fn partition_of(item: ItemHash, partitions: i32) -> i32 {
 
 /// A flush waits for its signals, so they shall not wait for company.
 fn settings() -> ProducerSettings {
-    ProducerSettings { linger_ms: 1, ..ProducerSettings::default() }
+    ProducerSettings {
+        linger_ms: 1,
+        record_bytes_max: RECORD_BYTES_MAX,
+        ..ProducerSettings::default()
+    }
 }
 
 #[cfg(test)]

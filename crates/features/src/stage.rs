@@ -4,7 +4,7 @@ use std::future::Future;
 
 use upnext_common::item::ItemHash;
 use upnext_common::topic::Topic;
-use upnext_kafka::{KafkaError, Record};
+use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry};
 use upnext_store::Keys;
 
@@ -41,11 +41,21 @@ pub(crate) trait Stage: Send + Sync + 'static {
     /// The item whose columns serving has to read again.
     fn changed(entry: &Self::Entry) -> Option<ItemHash>;
 
-    /// Makes signals durable: resolves once every one is acknowledged.
+    /// The dead letter of an entry that came too late for this state. `None` where nothing can be late.
+    fn too_late(
+        &self,
+        record: &Record,
+        entry: &Self::Entry,
+        state: &Self::State,
+        now_ms: i64,
+    ) -> Option<Outgoing>;
+
+    /// Makes signals and dead letters durable: resolves once every one is acknowledged.
     fn publish(
         &self,
         source_partition: i32,
         signals: Vec<SignalEntry>,
+        letters: Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), KafkaError>> + Send;
 }
 

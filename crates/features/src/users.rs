@@ -5,16 +5,19 @@ use upnext_common::item::ItemHash;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
 use upnext_contract::{DecodeError as ValueError, Decoder};
-use upnext_kafka::{KafkaError, Record};
+use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry, UserState};
 use upnext_store::Keys;
 
+use crate::late;
 use crate::outlet::Outlet;
 use crate::stage::{ReadError, Stage, Unit};
 
 pub(crate) struct Users {
     pub(crate) decoder: Decoder,
     pub(crate) outlet: Outlet,
+    /// The topic of dead letters.
+    pub(crate) dead_letters: String,
 }
 
 /// A valid event with its record's timestamp.
@@ -68,12 +71,24 @@ impl Stage for Users {
         None
     }
 
+    fn too_late(
+        &self,
+        record: &Record,
+        entry: &Happened,
+        state: &UserState,
+        now_ms: i64,
+    ) -> Option<Outgoing> {
+        let behind_ms = state.newest_ms() - entry.event.event_time_ms.min(entry.record_ms);
+        Some(late::letter(&self.dead_letters, record, behind_ms, now_ms))
+    }
+
     async fn publish(
         &self,
         source_partition: i32,
         signals: Vec<SignalEntry>,
+        letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
-        self.outlet.send(source_partition, signals).await
+        self.outlet.send(source_partition, signals, letters).await
     }
 }
 

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 use upnext_common::item::ItemHash;
 use upnext_common::metrics::{EventLabels, LagLabels, StageLabels};
+use upnext_contract::Reason;
 use upnext_kafka::group::Claim;
-use upnext_kafka::{KafkaError, Record};
+use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, SignalEntry};
 use upnext_store::{Flush, Flushed, Owned, Session, StoreError, Watermark};
 
@@ -64,6 +65,8 @@ pub(crate) struct Worker<S: Stage> {
 #[derive(Default)]
 struct Pending {
     signals: Vec<SignalEntry>,
+    /// Dead letters of what came too late.
+    letters: Vec<Outgoing>,
     changed: HashSet<ItemHash>,
     counted: u64,
     /// Entries looked at, counted or not.
@@ -74,8 +77,7 @@ struct Pending {
 
 /// A record with its entries read.
 struct Opened<E> {
-    offset: i64,
-    timestamp_ms: i64,
+    record: Record,
     units: Vec<(String, Unit<E>)>,
 }
 
@@ -120,7 +122,7 @@ impl<S: Stage> Worker<S> {
     ) -> Result<(), Trouble> {
         let mut opened = Vec::with_capacity(records.len());
         for record in records.drain(..) {
-            opened.push(self.open(&record, stop).await?);
+            opened.push(self.open(record, stop).await?);
         }
         self.load(&opened).await?;
         for (record, after) in opened.iter().zip(1..) {
@@ -134,15 +136,11 @@ impl<S: Stage> Worker<S> {
         Ok(())
     }
 
-    async fn open(&self, record: &Record, stop: &Stop) -> Result<Opened<S::Entry>, Trouble> {
-        let units = self.read(record, stop).await?;
+    async fn open(&self, record: Record, stop: &Stop) -> Result<Opened<S::Entry>, Trouble> {
+        let units = self.read(&record, stop).await?;
         let keys = self.session.keys();
         let keyed = |unit: Unit<S::Entry>| (S::key(keys, &unit.entry), unit);
-        Ok(Opened {
-            offset: record.offset,
-            timestamp_ms: record.timestamp_ms,
-            units: units.into_iter().map(keyed).collect(),
-        })
+        Ok(Opened { record, units: units.into_iter().map(keyed).collect() })
     }
 
     /// The entries of a record, however long the registry takes to say what it needs.
@@ -187,13 +185,14 @@ impl<S: Stage> Worker<S> {
         Ok(())
     }
 
-    fn apply(&mut self, record: &Opened<S::Entry>) -> Result<(), Trouble> {
+    fn apply(&mut self, opened: &Opened<S::Entry>) -> Result<(), Trouble> {
+        let record = &opened.record;
         if record.offset < self.progress.next_offset {
             self.complain_of(record.offset);
             return Ok(());
         }
         let mut index = 0;
-        for ((key, unit), place) in record.units.iter().zip(0..) {
+        for ((key, unit), place) in opened.units.iter().zip(0..) {
             self.pending.entries += 1;
             if let Some((partition, position)) = unit.source {
                 if self.progress.contains(partition, position) {
@@ -208,6 +207,11 @@ impl<S: Stage> Worker<S> {
             let at = Position { epoch, next_offset: record.offset, next_index: place };
             let mut said = Vec::new();
             let applied = S::apply(state, &unit.entry, at, &mut said);
+            if applied == Applied::TooLate {
+                let now_ms = self.shared.clock.now_ms();
+                let letter = self.shared.stage.too_late(record, &unit.entry, state, now_ms);
+                self.pending.letters.extend(letter);
+            }
             self.note(applied, key, &unit.entry);
             for signal in said {
                 self.pending.signals.push(SignalEntry { offset: record.offset, index, signal });
@@ -215,7 +219,7 @@ impl<S: Stage> Worker<S> {
             }
         }
         self.progress.next_offset = record.offset + 1;
-        self.pending.entries += usize::from(record.units.is_empty());
+        self.pending.entries += usize::from(opened.units.is_empty());
         self.pending.newest_record_ms = record.timestamp_ms;
         self.pending.oldest_record_ms.get_or_insert(record.timestamp_ms);
         Ok(())
@@ -246,6 +250,8 @@ impl<S: Stage> Worker<S> {
             Applied::Duplicate => self.count_duplicate(),
             Applied::TooLate => {
                 self.shared.metrics.late_events.inc();
+                let labels = EventLabels { verdict: "rejected", reason: Reason::Late.code() };
+                self.shared.metrics.events.get_or_create(&labels).inc();
             }
             // The store was ahead of the watermark: what it said about items is durable already. The state is put
             // once more, a no-op unless the store was emptied meanwhile: while there is no watermark, nothing else
@@ -268,17 +274,18 @@ impl<S: Stage> Worker<S> {
         Ok(())
     }
 
-    /// Signals acknowledged, then blobs, then the watermark. After an error nothing in memory is to be trusted.
+    /// Signals and dead letters acknowledged, then blobs, then the watermark. After an error nothing in memory is to be trusted.
     pub(crate) async fn flush(&mut self, stop: &Stop) -> Result<(), Trouble> {
         if !self.has_progress() {
             return Ok(());
         }
         let started = self.shared.clock.instant();
         let pending = std::mem::take(&mut self.pending);
-        if !pending.signals.is_empty() {
+        if !pending.signals.is_empty() || !pending.letters.is_empty() {
+            let (signals, letters) = (pending.signals, pending.letters);
             tokio::select! {
                 () = stop.revoked() => return Err(Trouble::Stopped),
-                sent = self.shared.stage.publish(self.partition, pending.signals) => sent?,
+                sent = self.shared.stage.publish(self.partition, signals, letters) => sent?,
             }
         }
         let encode = |(key, state): (&str, &S::State)| (key.to_owned(), S::encode(state));

@@ -14,6 +14,7 @@
 mod outcome;
 mod partition;
 mod outlet;
+pub mod dlq;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,13 +4,10 @@ use bytes::Bytes;
 use upnext_common::event::Event;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
+use upnext_contract::letter::{self, Origin};
 use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER};
 use upnext_kafka::{Header, Outgoing, Record};
 
-/// Prefix of the headers that say why a record is a dead letter.
-const DEAD: &str = "upnext.dlq.";
-/// Prefix of the headers that Kafka Connect's tools read.
-const CONNECT: &str = "__connect.errors.";
 const PROCESSOR: &str = "upnext-ingest";
 
 /// Makes outgoing records.
@@ -52,8 +49,14 @@ impl Stamp {
 
     /// The record as it came, with why it was rejected.
     pub(crate) fn dead(&self, record: &Record, rejection: &Rejection, now_ms: i64) -> Outgoing {
-        let mut headers = earlier(record);
-        headers.extend(why(record, rejection, now_ms));
+        let origin = Origin {
+            topic: &record.topic,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            processor: PROCESSOR,
+        };
+        let headers = letter::headers(&record.headers, rejection, &origin, now_ms);
         Outgoing {
             topic: self.dead_letters.clone(),
             partition: None,
@@ -63,57 +66,6 @@ impl Stamp {
             timestamp_ms: Some(record.timestamp_ms),
         }
     }
-}
-
-/// The record's own headers, without what an earlier rejection said.
-fn earlier(record: &Record) -> Vec<Header> {
-    let is_ours = |name: &str| name.starts_with(DEAD) || name.starts_with(CONNECT);
-    record.headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect()
-}
-
-fn why(record: &Record, rejection: &Rejection, now_ms: i64) -> Vec<Header> {
-    let dead = |name: &str, value: &str| text(&format!("{DEAD}{name}"), value);
-    let connect = |name: &str, value: &str| text(&format!("{CONNECT}{name}"), value);
-    let number = |value: i64| value.to_string();
-    let (reason, stage) = (rejection.reason.code(), rejection.stage.name());
-    let (partition, offset) = (number(record.partition.into()), number(record.offset));
-    let schema_id = rejection.schema_id.map(|id| id.to_string()).unwrap_or_default();
-    let exception = format!("upnext.contract.{reason}");
-    vec![
-        dead("reason", reason),
-        dead("pointer", &rejection.pointer),
-        dead("detail", &rejection.detail),
-        dead("stage", stage),
-        dead("topic", &record.topic),
-        dead("partition", &partition),
-        dead("offset", &offset),
-        dead("timestamp", &number(record.timestamp_ms)),
-        dead("schema_id", &schema_id),
-        dead("attempt", &number(attempt(record))),
-        dead("processor", PROCESSOR),
-        dead("version", env!("CARGO_PKG_VERSION")),
-        dead("first_failed_at", &first_failed_at(record, now_ms)),
-        connect("topic", &record.topic),
-        connect("partition", &partition),
-        connect("offset", &offset),
-        connect("stage", stage),
-        connect("exception.class.name", &exception),
-        connect("exception.message", &rejection.detail),
-    ]
-}
-
-/// Which attempt this was: one more than the record's headers tell.
-fn attempt(record: &Record) -> i64 {
-    let before = said(record, "attempt").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-    before.saturating_add(1)
-}
-
-fn first_failed_at(record: &Record, now_ms: i64) -> String {
-    said(record, "first_failed_at").map_or_else(|| now_ms.to_string(), ToOwned::to_owned)
-}
-
-fn said<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    std::str::from_utf8(record.header(&format!("{DEAD}{name}"))?).ok()
 }
 
 fn text(name: &str, value: impl ToString) -> Header {

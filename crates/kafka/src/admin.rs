@@ -127,16 +127,23 @@ impl Wanted {
         let partitions = match topic {
             Topic::Events | Topic::Valid | Topic::DeadLetters => kafka.partitions,
             Topic::Signals => kafka.signals_partitions,
-            Topic::Items | Topic::Decisions | Topic::Models => 1,
+            Topic::Items | Topic::Decisions | Topic::Models | Topic::Redriven => 1,
         };
         let bytes_max = if topic == Topic::Events { RECORD_BYTES_MAX } else { OUTCOME_BYTES_MAX };
         let mut settings = vec![("max.message.bytes", bytes_max.to_string())];
-        if topic.is_compacted() {
-            settings.push(("cleanup.policy", "compact".to_owned()));
-        } else {
+        // One small entry for each dead letter, kept at least as long: all partitions of those together.
+        let is_ledger = topic == Topic::Redriven;
+        let policy = match (is_ledger, topic.is_compacted()) {
+            (true, _) => "compact,delete",
+            (false, true) => "compact",
+            (false, false) => "delete",
+        };
+        settings.push(("cleanup.policy", policy.to_owned()));
+        if policy != "compact" {
             let age_ms = kafka.events_retention_ms.unwrap_or(-1);
-            settings.push(("cleanup.policy", "delete".to_owned()));
-            settings.push(("retention.bytes", kafka.events_retention_bytes.to_string()));
+            let of = if is_ledger { kafka.partitions.max(1) } else { 1 };
+            let bytes = kafka.events_retention_bytes.saturating_mul(of.into());
+            settings.push(("retention.bytes", bytes.to_string()));
             settings.push(("retention.ms", age_ms.to_string()));
         }
         let name = topic.name(&kafka.topic_prefix);
@@ -210,5 +217,7 @@ mod tests {
         for topic in [Topic::Items, Topic::Models] {
             check(topic, 1, &[bytes, ("cleanup.policy", "compact")]);
         }
+        let ledger = [("cleanup.policy", "compact,delete"), ("retention.bytes", "12000")];
+        check(Topic::Redriven, 1, &[&[bytes][..], &ledger, &[("retention.ms", "-1")]].concat());
     }
 }

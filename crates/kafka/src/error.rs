@@ -27,6 +27,9 @@ pub enum KafkaError {
     Fatal { cause: String },
     #[error("{left} records still undelivered")]
     FlushTimeout { left: usize },
+    /// A later writer has taken this transactional id over; what this one had open is undone.
+    #[error("another writer has taken over as {id}")]
+    Fenced { id: String },
 }
 
 impl KafkaError {
@@ -39,7 +42,7 @@ impl KafkaError {
             | Self::QueueFull
             | Self::NotDelivered { .. }
             | Self::FlushTimeout { .. } => Fault::UPSTREAM,
-            Self::Refused { .. } => Fault::CALLER,
+            Self::Refused { .. } | Self::Fenced { .. } => Fault::CALLER,
             Self::Client { .. } | Self::Fatal { .. } => Fault::INTERNAL,
         }
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError as Cause;
 use rdkafka::message::{Header as SentHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
@@ -62,11 +62,18 @@ impl Producer {
     /// # Errors
     /// When the settings are refused.
     pub fn new(brokers: &str, settings: ProducerSettings) -> Result<Self, KafkaError> {
+        Self::with(client::settings(brokers).set("message.timeout.ms", "0"), &settings)
+    }
+
+    /// With what only this kind of producer sets.
+    pub(crate) fn with(
+        config: &mut ClientConfig,
+        settings: &ProducerSettings,
+    ) -> Result<Self, KafkaError> {
         let in_flight = Arc::new(InFlight::default());
-        let client = client::settings(brokers)
+        let client = config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("message.timeout.ms", "0")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", settings.linger_ms.to_string())
             .set("queue.buffering.max.messages", settings.queue_records_max.to_string())
@@ -75,6 +82,10 @@ impl Producer {
             .create_with_context(Deliveries(Arc::clone(&in_flight)))
             .map_err(KafkaError::client)?;
         Ok(Self(Arc::new(Shared { client, in_flight })))
+    }
+
+    pub(crate) fn client(&self) -> &ThreadedProducer<Deliveries> {
+        &self.0.client
     }
 
     /// Queues a record.
@@ -161,10 +172,10 @@ impl Future for Delivery {
     }
 }
 
-type Receipt = Box<oneshot::Sender<Result<(i32, i64), KafkaError>>>;
+pub(crate) type Receipt = Box<oneshot::Sender<Result<(i32, i64), KafkaError>>>;
 
 /// Hands each delivery report to whoever sent the record.
-struct Deliveries(Arc<InFlight>);
+pub(crate) struct Deliveries(Arc<InFlight>);
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -216,7 +216,7 @@ impl Tail {
 }
 
 /// The group name is never joined: librdkafka wants one for manual assignment too.
-fn tail_settings(brokers: &str) -> ClientConfig {
+pub(crate) fn tail_settings(brokers: &str) -> ClientConfig {
     let mut config = client::consumer_settings(brokers, "upnext-tail");
     config.set("enable.partition.eof", "true");
     config

@@ -112,12 +112,12 @@ fn rejected_rows_are_counted_by_reason_and_dead_letters_are_listed() {
     // Where kcat is not installed, scripts/foreign-clients covers this with it.
     if produced.is_ok_and(|status| status.success()) {
         let listed = || -> HashMap<String, u64> {
-            let said = run(directory.path(), &["dlq", "ls", "--format", "json"]);
+            let said = run(directory.path(), &["dlq", "count", "--format", "json"]);
             let listed: Value = serde_json::from_str(&said).unwrap();
-            serde_json::from_value(listed["reasons"].clone()).unwrap()
+            serde_json::from_value(listed["counts"].clone()).unwrap()
         };
         eventually(BOUND, || listed().values().sum::<u64>() == 1);
-        let shown = run(directory.path(), &["dlq", "show"]);
+        let shown = run(directory.path(), &["dlq", "ls"]);
         assert!(shown.contains("no event at all"), "{shown}");
     }
     assert!(up.terminate().success());

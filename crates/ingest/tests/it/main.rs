@@ -5,3 +5,4 @@
 mod ground;
 mod outcomes;
 mod trouble;
+mod redrive;

@@ -8,3 +8,4 @@ mod reading;
 mod sharing;
 mod following;
 mod topics;
+mod transacting;

@@ -20,7 +20,7 @@ async fn the_topics_we_need_are_made_once() {
         let expected = match topic {
             Topic::Events | Topic::Valid | Topic::DeadLetters => 3,
             Topic::Signals => 2,
-            Topic::Items | Topic::Decisions | Topic::Models => 1,
+            Topic::Items | Topic::Decisions | Topic::Models | Topic::Redriven => 1,
         };
         let name = topic.name(&kafka.topic_prefix);
         assert_eq!(admin::partition_count(&ground.brokers, &name).await, Ok(expected), "{name}");

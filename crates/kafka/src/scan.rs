@@ -1,0 +1,160 @@
+//! Stretches of a topic without a group: asked for first, then read to their ends, or for as long as somebody reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError as Cause;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use crate::client::{self, Quiet};
+use crate::tail::tail_settings;
+use crate::{KafkaError, Record, admin};
+
+/// Records read ahead of whoever takes them.
+const QUEUE_MAX: usize = 256;
+const POLL: Duration = Duration::from_millis(50);
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long reading goes on without a single record before it is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Offsets `start..end` of one partition. Not every offset need hold a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub partition: i32,
+    pub start: i64,
+    pub end: i64,
+}
+
+impl Stretch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// How many offsets.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        u64::try_from(self.end - self.start).unwrap_or(0)
+    }
+}
+
+/// What stands in each partition now, by partition number; from the first record whose timestamp is `since_ms` or
+/// later, where given.
+///
+/// # Errors
+/// When no broker answers or there is no such topic.
+pub async fn stretches(
+    brokers: &str,
+    topic: &str,
+    since_ms: Option<i64>,
+) -> Result<Vec<Stretch>, KafkaError> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    client::ask(move || {
+        let consumer = client::loner(&tail_settings(&brokers))?;
+        let failed = |cause| KafkaError::topic(&topic, cause);
+        let mut found = Vec::new();
+        for partition in 0..admin::partition_count_by(&consumer, &brokers, &topic)? {
+            let (start, end) =
+                consumer.fetch_watermarks(&topic, partition, QUESTION_TIMEOUT).map_err(failed)?;
+            found.push(Stretch { partition, start, end });
+        }
+        if let Some(since_ms) = since_ms {
+            move_starts(&consumer, &topic, &mut found, since_ms).map_err(failed)?;
+        }
+        Ok(found)
+    })
+    .await
+}
+
+fn move_starts(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    found: &mut [Stretch],
+    since_ms: i64,
+) -> Result<(), Cause> {
+    let mut times = TopicPartitionList::new();
+    for stretch in found.iter() {
+        times.add_partition_offset(topic, stretch.partition, Offset::Offset(since_ms.max(0)))?;
+    }
+    let starts = consumer.offsets_for_times(times, QUESTION_TIMEOUT)?;
+    for stretch in found {
+        let answer = starts.find_partition(topic, stretch.partition).map(|found| found.offset());
+        stretch.start = match answer {
+            Some(Offset::Offset(start)) => start.max(stretch.start),
+            // Nothing is that young.
+            _ => stretch.end,
+        };
+    }
+    Ok(())
+}
+
+/// Reads stretches of a topic: each partition in offset order, partitions interleaved. The channel closes at the end;
+/// an error is the last thing it gives. Dropping the receiver stops the reading.
+///
+/// # Errors
+/// When no thread can be had.
+pub fn read(
+    brokers: &str,
+    topic: &str,
+    stretches: &[Stretch],
+) -> Result<mpsc::Receiver<Result<Record, KafkaError>>, KafkaError> {
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    let stretches: Vec<Stretch> =
+        stretches.iter().copied().filter(|stretch| !stretch.is_empty()).collect();
+    client::spawn("kafka-scan", move || {
+        if let Err(error) = run(&brokers, &topic, &stretches, &sender) {
+            // Nobody may be reading any more; then nobody needs the error.
+            sender.blocking_send(Err(error)).ok();
+        }
+    })?;
+    Ok(receiver)
+}
+
+fn run(
+    brokers: &str,
+    topic: &str,
+    stretches: &[Stretch],
+    sender: &mpsc::Sender<Result<Record, KafkaError>>,
+) -> Result<(), KafkaError> {
+    let failed = |cause| KafkaError::topic(topic, cause);
+    let consumer = client::loner(&tail_settings(brokers))?;
+    let mut list = TopicPartitionList::new();
+    for stretch in stretches {
+        let start = Offset::Offset(stretch.start);
+        list.add_partition_offset(topic, stretch.partition, start).map_err(failed)?;
+    }
+    consumer.assign(&list).map_err(failed)?;
+    let name: Arc<str> = Arc::from(topic);
+    let mut open: BTreeMap<i32, i64> =
+        stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
+    let mut silence = Duration::ZERO;
+    while !open.is_empty() && !sender.is_closed() {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                silence = Duration::ZERO;
+                let record = Record::copy(&name, &message);
+                let Some(end) = open.get(&record.partition).copied() else { continue };
+                if record.offset + 1 >= end {
+                    open.remove(&record.partition);
+                }
+                if record.offset < end && sender.blocking_send(Ok(record)).is_err() {
+                    return Ok(());
+                }
+            }
+            // The last offsets may hold no record (compacted, or the end of a transaction).
+            Some(Err(Cause::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) if silence >= SILENCE_MAX => return Err(failed(error)),
+            Some(Err(_)) | None => silence += POLL,
+        }
+        if silence >= SILENCE_MAX {
+            return Err(KafkaError::topic(topic, "went silent before its end was reached"));
+        }
+    }
+    Ok(())
+}
