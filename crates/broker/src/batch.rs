@@ -1,6 +1,12 @@
 //! The record batch (magic 2): its header, read and stamped in place; the records stay opaque.
 
+mod records;
+mod thinned;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+pub(crate) use records::{Record, records, unpacked};
+pub(crate) use thinned::{Thinned, Thinning};
 
 /// Bytes of a batch before its first record.
 pub(crate) const HEADER_BYTES: usize = 61;
@@ -14,6 +20,8 @@ const MAX_TIMESTAMP_AT: usize = 35;
 const LOG_APPEND_TIME: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+/// The base timestamp says until when tombstones and markers are kept, not a record's time.
+const DELETE_HORIZON: i16 = 0x40;
 
 /// A batch header, read without touching the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +98,11 @@ impl BatchHeader {
         self.attributes & LOG_APPEND_TIME != 0
     }
 
+    /// When what is only kept for a while (tombstones, markers) may go, if compaction has decided that.
+    pub(crate) fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
+    }
+
     /// Whether the producer numbers its batches.
     pub(crate) fn is_idempotent(&self) -> bool {
         self.producer_id >= 0 && self.base_sequence >= 0
@@ -137,14 +150,19 @@ pub(crate) fn end_marker(producer_id: i64, epoch: i16, is_commit: bool, now_ms: 
     batch
 }
 
-/// Whether a control batch commits. Only this broker writes them, so that the place of the key is known.
+/// Whether a control batch commits. Only this broker writes them, so that the place of the key's end is known: the
+/// record is followed by nothing, and its value and headers take eight bytes.
 pub(crate) fn is_commit(control_batch: &[u8]) -> bool {
-    control_batch.get(MARKER_TYPE_AT) == Some(&1)
+    let type_at = control_batch.len().checked_sub(MARKER_TAIL_BYTES + 1);
+    type_at.and_then(|at| control_batch.get(at)) == Some(&1)
 }
 
 const MARKER_RECORD_BYTES: usize = 17;
 const MARKER_LENGTH: i32 = 49 + 17;
-const MARKER_TYPE_AT: usize = HEADER_BYTES + 8;
+/// Of the value with its length, and the number of headers.
+const MARKER_TAIL_BYTES: usize = 8;
+/// The longest a marker's batch can be: with a time told relative to a horizon.
+pub(crate) const CONTROL_BATCH_BYTES: usize = HEADER_BYTES + MARKER_RECORD_BYTES + 10;
 
 fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[CHECKED_FROM..]);

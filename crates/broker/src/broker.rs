@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use upnext_common::drain::Drain;
 
 use crate::catalog::Catalog;
+use crate::cleaner::Cleaner;
 use crate::config::BrokerConfig;
 use crate::error::BrokerError;
 use crate::groups::Groups;
@@ -29,8 +30,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub struct Broker {
     node: Arc<Node>,
     tasks: TaskTracker,
+    cleaner: Option<Cleaner>,
     /// Held while the data directory is in use.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl Broker {
@@ -46,19 +48,23 @@ impl Broker {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| BrokerError::Bind { address, source })?;
-        let lock = lock(&config.data_dir)?;
+        let lock = lock(&config.data_dir).map(Arc::new)?;
         let path = config.data_dir.clone();
         let node = open(config, &listener)
-            .map_err(|source| BrokerError::Storage { path, source })
-            .map(Arc::new)?;
+            .map(Arc::new)
+            .map_err(|source| BrokerError::Storage { path: path.clone(), source })?;
+        let cleaner = Cleaner::start(Arc::clone(&node), Arc::clone(&lock))
+            .map_err(|source| BrokerError::Storage { path, source })?;
         tracing::warn!(
             address = %node.address,
-            "embedded broker started: for laptops and tests, never for production"
+            lost_with_the_power_s = node.config.flush_interval.as_secs(),
+            "embedded broker started: for laptops and tests, never for production; what it acknowledged survives \
+             a kill, but a loss of power may cost the last seconds"
         );
         let tasks = TaskTracker::new();
         tasks.spawn(listen(listener, Arc::clone(&node), tasks.clone()));
         tasks.spawn(tick(Arc::clone(&node)));
-        Ok(Self { node, tasks, _lock: lock })
+        Ok(Self { node, tasks, cleaner: Some(cleaner), _lock: lock })
     }
 
     /// Where it listens.
@@ -68,11 +74,14 @@ impl Broker {
     }
 
     /// Lets connections finish what they are at, then brings everything to disk.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.node.drain.start();
         self.tasks.close();
         if timeout(DRAIN_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("connections did not finish in time");
+        }
+        if let Some(cleaner) = self.cleaner.take() {
+            cleaner.stop().await;
         }
         if let Err(error) = sync(&self.node) {
             tracing::error!(%error, "cannot bring everything to disk");

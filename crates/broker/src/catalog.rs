@@ -115,7 +115,7 @@ impl Catalog {
         let topic = self.topic(name)?;
         note(&mut journal, Fact::Deleted { name: name.to_owned() })?;
         self.topics.write().remove(name);
-        topic.wake();
+        topic.close();
         if let Err(error) = self.disk.discard(name) {
             tracing::warn!(topic = name, %error, "a deleted topic left files");
         }
@@ -167,6 +167,9 @@ impl Catalog {
         offset: i64,
     ) -> Result<i64, ResponseError> {
         let mut journal = self.journal.lock();
+        if !self.topic(name)?.keeping().is_deleted {
+            return Err(ResponseError::PolicyViolation);
+        }
         let start_offset = self.partition(name, index)?.delete_before(offset)?;
         let name = name.to_owned();
         note(&mut journal, Fact::Started { name, partition: index, offset: start_offset })?;

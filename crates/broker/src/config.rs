@@ -27,6 +27,10 @@ pub struct BrokerConfig {
     pub transfer_timeout: Duration,
     /// How long the first member of an empty group waits for others.
     pub group_initial_delay: Duration,
+    /// How often logs are cleaned: sealed, deleted, compacted.
+    pub clean_interval: Duration,
+    /// How often what was written is brought to disk; what is younger may be lost with the power.
+    pub flush_interval: Duration,
     pub clock: Clock,
 }
 
@@ -44,6 +48,8 @@ impl BrokerConfig {
             connections_max: 1_000,
             transfer_timeout: Duration::from_secs(30),
             group_initial_delay: Duration::from_millis(20),
+            clean_interval: Duration::from_secs(1),
+            flush_interval: Duration::from_secs(5),
             clock: Clock::system(),
         }
     }

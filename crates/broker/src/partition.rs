@@ -1,8 +1,10 @@
-//! One partition: its log, what its producers did, and the fetches that wait for more. One lock.
+//! One partition: its log, what its producers did, and the fetches that wait for more. One lock, which is held while a
+//! batch is written and while a place is looked up, never while records are read or compacted.
 
+mod cleaning;
+mod compaction;
 mod lookup;
 mod producers;
-mod times;
 mod waiters;
 
 use std::io;
@@ -15,8 +17,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::batch::{self, BatchHeader};
-use crate::log::{Log, Read};
+use crate::log::{Log, Opened, Read, Story};
 
+pub(crate) use cleaning::Round;
 pub(crate) use lookup::Lookup;
 pub(crate) use producers::AbortedTransaction;
 use producers::{Producers, Sequence};
@@ -32,14 +35,27 @@ struct Inner {
     producers: Producers,
     /// Records before it were deleted.
     start_offset: i64,
+    /// When the oldest batch of the active segment was written, as far as that is known.
+    active_since_ms: Option<i64>,
+    /// What producers had done before an offset, to be written to disk.
+    unkept: Option<(i64, Vec<u8>)>,
+    /// Before it, everything in the active segment is on disk.
+    flushed_until: i64,
+    /// Set when the topic is deleted: its files are somebody else's.
+    is_closed: bool,
 }
 
 /// What a topic's settings say about appending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendRules {
     pub batch_bytes_max: usize,
-    /// The time to stamp, for topics that keep the time of appending.
-    pub append_time_ms: Option<i64>,
+    /// Whether records get the time of appending instead of their own.
+    pub is_append_time: bool,
+    /// Whether records without a key are refused.
+    pub needs_keys: bool,
+    /// When another segment begins.
+    pub segment_bytes: u64,
+    pub segment_ms: i64,
 }
 
 /// Where appended records came to stand.
@@ -77,10 +93,21 @@ pub(crate) struct Ask {
 impl Partition {
     /// Opens or makes the partition kept in `directory`.
     pub(crate) fn open(directory: &Path, start_offset: i64) -> io::Result<Self> {
-        let mut producers = Producers::default();
-        let log = Log::open(directory, |header, batch| producers.note(header, batch))?;
-        let inner = Mutex::new(Inner { log, producers, start_offset });
-        Ok(Self { inner, waiters: Waiters::default() })
+        let Opened { log, story: producers, before_active } = Log::open::<Producers>(directory)?;
+        let start_offset = start_offset.max(log.base_offset());
+        let active = log.active();
+        let active_since_ms = if active.is_empty() { None } else { active.modified_ms() };
+        let unkept = before_active.map(|kept| (active.base_offset, kept));
+        let inner = Inner {
+            log,
+            producers,
+            start_offset,
+            active_since_ms,
+            unkept,
+            flushed_until: 0,
+            is_closed: false,
+        };
+        Ok(Self { inner: Mutex::new(inner), waiters: Waiters::default() })
     }
 
     /// Appends what a producer sent: one batch or several. A repeat is answered with the offset of the first time.
@@ -88,6 +115,7 @@ impl Partition {
         &self,
         records: &Bytes,
         rules: AppendRules,
+        now_ms: i64,
     ) -> Result<Appended, ResponseError> {
         let batches = checked_batches(records, rules)?;
         let mut inner = self.inner.lock();
@@ -97,10 +125,11 @@ impl Partition {
                 Sequence::Repeat { base_offset } => base_offset,
                 Sequence::Next => {
                     let mut batch = BytesMut::from(batch);
-                    if let Some(now_ms) = rules.append_time_ms {
+                    if rules.is_append_time {
                         batch::stamp_append_time(&mut batch, header.attributes, now_ms);
                     }
-                    inner.write(batch).map_err(storage_error)?
+                    inner.roll_before(&batch, rules).map_err(storage_error)?;
+                    inner.write(batch, now_ms).map_err(storage_error)?
                 }
             };
             base_offset.get_or_insert(offset);
@@ -122,7 +151,7 @@ impl Partition {
         now_ms: i64,
     ) -> Result<(), ResponseError> {
         let marker = batch::end_marker(producer_id, epoch, is_commit, now_ms);
-        self.inner.lock().write(marker).map_err(storage_error)?;
+        self.inner.lock().write(marker, now_ms).map_err(storage_error)?;
         self.waiters.wake();
         Ok(())
     }
@@ -137,20 +166,25 @@ impl Partition {
         self.inner.lock().producers.has_ended(producer_id, epoch)
     }
 
+    /// Records from an offset on; those of one segment at most. Read without the lock: what stands does not change.
     pub(crate) fn fetch(&self, ask: Ask) -> Result<Fetched, ResponseError> {
-        let inner = self.inner.lock();
-        let bounds = inner.bounds();
-        if ask.from < bounds.start_offset || ask.from > bounds.next_offset {
-            return Err(ResponseError::OffsetOutOfRange);
-        }
-        let until = if ask.committed_only { bounds.stable_offset } else { bounds.next_offset };
-        if ask.from >= until || ask.bytes_max == 0 {
+        let (bounds, until, window) = {
+            let inner = self.inner.lock();
+            let bounds = inner.bounds();
+            if ask.from < bounds.start_offset || ask.from > bounds.next_offset {
+                return Err(ResponseError::OffsetOutOfRange);
+            }
+            let until = if ask.committed_only { bounds.stable_offset } else { bounds.next_offset };
+            let is_anything = ask.from < until && ask.bytes_max > 0;
+            (bounds, until, is_anything.then(|| inner.log.window(ask.from)).flatten())
+        };
+        let Some(window) = window else {
             return Ok(Fetched { bounds, records: Bytes::new(), aborted: Vec::new() });
-        }
+        };
         let Read { records, end_offset } =
-            inner.log.read(ask.from, until, ask.bytes_max).map_err(storage_error)?;
+            window.read(ask.from, until, ask.bytes_max).map_err(storage_error)?;
         let aborted = if ask.committed_only {
-            inner.producers.aborted_within(ask.from, end_offset)
+            self.inner.lock().producers.aborted_within(ask.from, end_offset)
         } else {
             Vec::new()
         };
@@ -178,9 +212,14 @@ impl Partition {
         self.waiters.add(fetch);
     }
 
-    /// Lets waiting fetches find out that the partition is gone.
-    pub(crate) fn wake(&self) {
+    /// Ends all work on the files, and lets waiting fetches find out that the partition is gone.
+    pub(crate) fn close(&self) {
+        self.inner.lock().is_closed = true;
         self.waiters.wake();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.lock().is_closed
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
@@ -195,13 +234,40 @@ impl Inner {
         Bounds { start_offset: self.start_offset, stable_offset, next_offset }
     }
 
-    fn write(&mut self, mut batch: BytesMut) -> io::Result<i64> {
+    /// Begins another segment if the active one is full, or too old for this batch.
+    fn roll_before(&mut self, batch: &[u8], rules: AppendRules) -> io::Result<()> {
+        let active = self.log.active();
+        let is_full = active.bytes + batch.len() as u64 > rules.segment_bytes;
+        let age_ms = BatchHeader::read(batch)
+            .zip(active.first_timestamp)
+            .map(|(header, first)| header.max_timestamp.saturating_sub(first));
+        if is_full || age_ms.is_some_and(|age_ms| age_ms > rules.segment_ms) {
+            self.roll()?;
+        }
+        Ok(())
+    }
+
+    fn roll(&mut self) -> io::Result<()> {
+        if self.log.active().is_empty() {
+            return Ok(());
+        }
+        self.log.roll()?;
+        self.active_since_ms = None;
+        self.unkept = Some((self.log.next_offset(), self.producers.encode()));
+        Ok(())
+    }
+
+    fn write(&mut self, mut batch: BytesMut, now_ms: i64) -> io::Result<i64> {
+        if self.is_closed {
+            return Err(io::Error::other("the topic was deleted"));
+        }
         let base_offset = self.log.next_offset();
         batch::stamp_offset(&mut batch, base_offset);
         let header = BatchHeader::read(&batch)
             .ok_or_else(|| io::Error::other("a checked batch has a header"))?;
         self.log.append(&header, &batch)?;
         self.producers.note(&header, &batch);
+        self.active_since_ms.get_or_insert(now_ms);
         Ok(base_offset)
     }
 }
@@ -223,11 +289,20 @@ fn checked_batches(
         if !header.matches(batch) {
             return Err(ResponseError::CorruptMessage);
         }
-        if !header.is_from_a_producer() {
+        let is_welcome = header.is_from_a_producer()
+            && header.delete_horizon_ms().is_none()
+            && (!rules.needs_keys || has_keys(header, batch));
+        if !is_welcome {
             return Err(ResponseError::InvalidRecord);
         }
     }
     Ok(batches)
+}
+
+/// Whether all records can be told apart by a key.
+fn has_keys(header: &BatchHeader, batch: &Bytes) -> bool {
+    let Some(unpacked) = batch::unpacked(header, batch) else { return false };
+    batch::records(header, &unpacked).all(|record| record.is_some_and(|it| it.key.is_some()))
 }
 
 fn storage_error(error: io::Error) -> ResponseError {
@@ -236,4 +311,4 @@ fn storage_error(error: io::Error) -> ResponseError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -66,9 +66,9 @@ impl Place<'_> {
     ) -> Result<(Appended, Option<i64>), ResponseError> {
         let topic = self.node.catalog.topic(self.topic)?;
         let partition = topic.partition(index)?;
-        let rules = topic.append_rules(self.node.config.clock.now_ms());
+        let (rules, now_ms) = (topic.append_rules(), self.node.config.clock.now_ms());
         let header = BatchHeader::read(records).ok_or(ResponseError::CorruptMessage)?;
-        let append = || partition.append(records, rules);
+        let append = || partition.append(records, rules, now_ms);
         let appended = match (self.transactional_id, header.is_transactional()) {
             (Some(id), true) => {
                 let who =
@@ -78,7 +78,7 @@ impl Place<'_> {
             (None, true) => return Err(ResponseError::InvalidTxnState),
             (_, false) => append()?,
         };
-        Ok((appended, rules.append_time_ms))
+        Ok((appended, rules.is_append_time.then_some(now_ms)))
     }
 }
 

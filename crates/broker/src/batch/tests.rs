@@ -151,3 +151,46 @@ fn whole_batches_stop_at_the_first_that_is_cut() {
         assert_eq!(whole_batches(&bytes).count(), cut / one.len(), "cut at {cut}");
     }
 }
+
+/// A record with a key, to be put into a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyed {
+    pub key: Option<String>,
+    /// `None` makes a tombstone.
+    pub value: Option<String>,
+    pub timestamp_ms: i64,
+}
+
+/// A batch of such records from a producer without a number, as another implementation encodes it.
+pub(crate) fn keyed(compression: kafka_protocol::records::Compression, records: &[Keyed]) -> Bytes {
+    keyed_by(Sample::default(), compression, records)
+}
+
+/// The same, with the producer, epoch, sequence and transaction of `sample`.
+pub(crate) fn keyed_by(
+    sample: Sample,
+    compression: kafka_protocol::records::Compression,
+    records: &[Keyed],
+) -> Bytes {
+    use kafka_protocol::records::{Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+    let record = |(at, keyed): (usize, &Keyed)| Record {
+        transactional: sample.is_transactional,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: 0,
+        producer_id: sample.producer_id,
+        producer_epoch: sample.epoch,
+        timestamp_type: TimestampType::Creation,
+        offset: i64::try_from(at).unwrap(),
+        sequence: sample.sequence + i32::try_from(at).unwrap(),
+        timestamp: keyed.timestamp_ms,
+        key: keyed.key.clone().map(Bytes::from),
+        value: keyed.value.clone().map(Bytes::from),
+        headers: Default::default(),
+    };
+    let records: Vec<Record> = records.iter().enumerate().map(record).collect();
+    let mut bytes = BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression };
+    RecordBatchEncoder::encode(&mut bytes, &records, &options).unwrap();
+    bytes.freeze()
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 use serde::{Deserialize, Serialize};
 
+use crate::keeping::Keeping;
 use crate::partition::AppendRules;
 
 /// What was set on a topic; the rest is default.
@@ -39,16 +40,27 @@ const POLICIES: &[&str] = &["compact", "delete"];
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 const LONG_MAX: &str = "9223372036854775807";
+const CLEANUP_POLICY: &str = "cleanup.policy";
+const SEGMENT_BYTES: &str = "segment.bytes";
+const SEGMENT_MS: &str = "segment.ms";
+const RETENTION_BYTES: &str = "retention.bytes";
+const RETENTION_MS: &str = "retention.ms";
+const DELETE_RETENTION_MS: &str = "delete.retention.ms";
+const DIRTY_RATIO_MIN: &str = "min.cleanable.dirty.ratio";
+const LAG_MIN_MS: &str = "min.compaction.lag.ms";
+const LAG_MAX_MS: &str = "max.compaction.lag.ms";
 
 const fn setting(name: &'static str, default: &'static str, shape: Shape) -> Setting {
     Setting { name, default, shape }
 }
 
-/// Every setting, by name. This broker acts on two of them so far; the others are kept and described.
+/// Every setting, by name. docs/BROKER.md says which this broker acts on; the others are kept and described. Segments
+/// are smaller than Kafka's, as the last of each partition is read at every start; and nothing is deleted by its age
+/// unless that is asked for, as what is imported is old.
 pub(crate) const SETTINGS: [Setting; 26] = [
-    setting("cleanup.policy", "delete", Shape::Words(POLICIES)),
+    setting(CLEANUP_POLICY, "delete", Shape::Words(POLICIES)),
     setting("compression.type", "producer", Shape::Word(CODECS)),
-    setting("delete.retention.ms", "86400000", Shape::Number(0)),
+    setting(DELETE_RETENTION_MS, "86400000", Shape::Number(0)),
     setting("file.delete.delay.ms", "60000", Shape::Number(0)),
     setting("flush.messages", LONG_MAX, Shape::Number(1)),
     setting("flush.ms", LONG_MAX, Shape::Number(0)),
@@ -57,20 +69,20 @@ pub(crate) const SETTINGS: [Setting; 26] = [
     setting("leader.replication.throttled.replicas", "", Shape::Text),
     setting("local.retention.bytes", "-2", Shape::Number(-2)),
     setting("local.retention.ms", "-2", Shape::Number(-2)),
-    setting("max.compaction.lag.ms", LONG_MAX, Shape::Number(1)),
+    setting(LAG_MAX_MS, LONG_MAX, Shape::Number(1)),
     setting(MAX_MESSAGE_BYTES, "1048588", Shape::Number(0)),
     setting("message.timestamp.after.max.ms", "3600000", Shape::Number(0)),
     setting("message.timestamp.before.max.ms", LONG_MAX, Shape::Number(0)),
     setting(TIMESTAMP_TYPE, "CreateTime", Shape::Word(TIMESTAMPS)),
-    setting("min.cleanable.dirty.ratio", "0.5", Shape::Fraction),
-    setting("min.compaction.lag.ms", "0", Shape::Number(0)),
+    setting(DIRTY_RATIO_MIN, "0.5", Shape::Fraction),
+    setting(LAG_MIN_MS, "0", Shape::Number(0)),
     setting("min.insync.replicas", "1", Shape::Number(1)),
     setting("preallocate", "false", Shape::Flag),
-    setting("retention.bytes", "-1", Shape::Number(-1)),
-    setting("retention.ms", "604800000", Shape::Number(-1)),
-    setting("segment.bytes", "1073741824", Shape::Number(1)),
+    setting(RETENTION_BYTES, "-1", Shape::Number(-1)),
+    setting(RETENTION_MS, "-1", Shape::Number(-1)),
+    setting(SEGMENT_BYTES, "67108864", Shape::Number(1)),
     setting("segment.index.bytes", "10485760", Shape::Number(4)),
-    setting("segment.ms", "604800000", Shape::Number(1)),
+    setting(SEGMENT_MS, "604800000", Shape::Number(1)),
     setting("unclean.leader.election.enable", "false", Shape::Flag),
 ];
 
@@ -133,12 +145,44 @@ impl Settings {
         self.set(name, &value)
     }
 
-    pub(super) fn append_rules(&self, now_ms: i64) -> AppendRules {
-        let bytes = self.value(MAX_MESSAGE_BYTES).and_then(|value| value.parse().ok());
-        let is_append_time = self.value(TIMESTAMP_TYPE) == Some("LogAppendTime");
+    pub(super) fn append_rules(&self) -> AppendRules {
+        let keeping = self.keeping();
         AppendRules {
-            batch_bytes_max: bytes.unwrap_or(1_048_588),
-            append_time_ms: is_append_time.then_some(now_ms),
+            batch_bytes_max: usize::try_from(self.number(MAX_MESSAGE_BYTES)).unwrap_or(0),
+            is_append_time: self.value(TIMESTAMP_TYPE) == Some("LogAppendTime"),
+            needs_keys: keeping.is_compacted,
+            segment_bytes: keeping.segment_bytes,
+            segment_ms: keeping.active_ms_max(),
         }
+    }
+
+    pub(crate) fn keeping(&self) -> Keeping {
+        let policies = self.effective(CLEANUP_POLICY);
+        let has = |word: &str| policies.split(',').any(|policy| policy.trim() == word);
+        let bytes = u64::try_from(self.number(RETENTION_BYTES)).ok();
+        let ms = self.number(RETENTION_MS);
+        Keeping {
+            segment_bytes: u64::try_from(self.number(SEGMENT_BYTES)).unwrap_or(1),
+            segment_ms: self.number(SEGMENT_MS),
+            is_deleted: has("delete"),
+            retention_ms: (ms >= 0).then_some(ms),
+            retention_bytes: bytes,
+            is_compacted: has("compact"),
+            delete_retention_ms: self.number(DELETE_RETENTION_MS),
+            dirty_ratio_min: self.effective(DIRTY_RATIO_MIN).parse().unwrap_or(0.5),
+            lag_min_ms: self.number(LAG_MIN_MS),
+            lag_max_ms: self.number(LAG_MAX_MS),
+        }
+    }
+
+    /// What was set, else the default.
+    fn effective(&self, name: &str) -> &str {
+        let default = Setting::named(name).map_or("", |setting| setting.default);
+        self.value(name).unwrap_or(default)
+    }
+
+    /// A setting whose shape is a number.
+    fn number(&self, name: &str) -> i64 {
+        self.effective(name).parse().unwrap_or(-1)
     }
 }

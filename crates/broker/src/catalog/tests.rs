@@ -5,7 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::batch::tests::Sample;
-use crate::partition::{AppendRules, Ask};
+use crate::partition::Ask;
+use crate::partition::tests::{NOW_MS, RULES};
 
 fn catalog() -> (TempDir, Catalog) {
     let directory = TempDir::new().unwrap();
@@ -20,8 +21,7 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
 }
 
 fn append(catalog: &Catalog, name: &str) -> Result<i64, ResponseError> {
-    let rules = AppendRules { batch_bytes_max: 1_000, append_time_ms: None };
-    let appended = catalog.partition(name, 0)?.append(&Sample::default().bytes(), rules)?;
+    let appended = catalog.partition(name, 0)?.append(&Sample::default().bytes(), RULES, NOW_MS)?;
     Ok(appended.base_offset)
 }
 
@@ -146,13 +146,13 @@ fn what_a_topic_says_about_size_and_time_rules_appending() {
     let append_time =
         settings(&[("max.message.bytes", "50"), ("message.timestamp.type", "LogAppendTime")]);
     let topic = catalog.create("a", 1, append_time).unwrap();
-    let rules = topic.append_rules(77);
-    assert_eq!((rules.batch_bytes_max, rules.append_time_ms), (50, Some(77)));
+    let rules = topic.append_rules();
+    assert_eq!((rules.batch_bytes_max, rules.is_append_time), (50, true));
     let records: Bytes = Sample::default().bytes();
-    let refused = topic.partition(0).unwrap().append(&records, rules);
+    let refused = topic.partition(0).unwrap().append(&records, rules, NOW_MS);
     assert_eq!(refused, Err(ResponseError::MessageTooLarge));
-    let rules = catalog.create("b", 1, Settings::default()).unwrap().append_rules(77);
-    assert_eq!((rules.batch_bytes_max, rules.append_time_ms), (1_048_588, None));
+    let rules = catalog.create("b", 1, Settings::default()).unwrap().append_rules();
+    assert_eq!((rules.batch_bytes_max, rules.is_append_time), (1_048_588, false));
 }
 
 #[tokio::test]

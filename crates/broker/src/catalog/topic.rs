@@ -9,7 +9,8 @@ use parking_lot::RwLock;
 use uuid::Uuid;
 
 use super::{Settings, fact};
-use crate::partition::Partition;
+use crate::keeping::Keeping;
+use crate::partition::{AppendRules, Partition};
 
 /// Of a topic's name; what fits a file name.
 const NAME_BYTES_MAX: usize = 249;
@@ -17,6 +18,8 @@ const NAME_BYTES_MAX: usize = 249;
 pub(crate) struct Topic {
     id: Uuid,
     settings: RwLock<Settings>,
+    /// What the settings say about appending, read out once.
+    append_rules: RwLock<AppendRules>,
     partitions: RwLock<Vec<Arc<Partition>>>,
 }
 
@@ -38,8 +41,9 @@ impl Topic {
                 Partition::open(&directory.join(index.to_string()), start_offset).map(Arc::new)
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let append_rules = RwLock::new(topic.settings.append_rules());
         let (settings, partitions) = (RwLock::new(topic.settings), RwLock::new(partitions));
-        Ok(Self { id: topic.id, settings, partitions })
+        Ok(Self { id: topic.id, settings, append_rules, partitions })
     }
 
     /// Opens the partitions that are missing to `count`.
@@ -58,6 +62,7 @@ impl Topic {
     }
 
     pub(super) fn set(&self, settings: Settings) {
+        *self.append_rules.write() = settings.append_rules();
         *self.settings.write() = settings;
     }
 
@@ -69,8 +74,12 @@ impl Topic {
         self.settings.read().clone()
     }
 
-    pub(crate) fn append_rules(&self, now_ms: i64) -> crate::partition::AppendRules {
-        self.settings.read().append_rules(now_ms)
+    pub(crate) fn append_rules(&self) -> AppendRules {
+        *self.append_rules.read()
+    }
+
+    pub(crate) fn keeping(&self) -> Keeping {
+        self.settings.read().keeping()
     }
 
     pub(crate) fn partition_count(&self) -> i32 {
@@ -87,9 +96,9 @@ impl Topic {
         self.partitions.read().clone()
     }
 
-    /// Lets waiting fetches look again.
-    pub(super) fn wake(&self) {
-        self.partitions().iter().for_each(|partition| partition.wake());
+    /// Ends all work on a topic that is deleted, and lets waiting fetches find out.
+    pub(super) fn close(&self) {
+        self.partitions().iter().for_each(|partition| partition.close());
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

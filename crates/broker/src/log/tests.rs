@@ -1,14 +1,39 @@
 //! Appending, reading and recovering, each against what was appended.
 
+use std::fs::File;
 use std::path::PathBuf;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::batch::stamp_offset;
 use crate::batch::tests::{Sample, header};
+use crate::batch::{stamp_offset, whole_batches};
+
+/// Every batch that was shown; its encoding is the number of them.
+#[derive(Default)]
+struct Seen {
+    before: u64,
+    batches: Vec<(BatchHeader, Bytes)>,
+}
+
+impl Story for Seen {
+    fn note(&mut self, header: &BatchHeader, batch: &[u8]) {
+        self.batches.push((*header, Bytes::copy_from_slice(batch)));
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        (self.before + self.batches.len() as u64).to_be_bytes().to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let before = u64::from_be_bytes(bytes.try_into().ok()?);
+        Some(Self { before, batches: Vec::new() })
+    }
+}
+
+const FILE_NAME: &str = "00000000000000000000.log";
 
 /// What `append` was given, in order.
 struct Written {
@@ -20,7 +45,7 @@ struct Written {
 impl Written {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let log = Log::open(directory.path(), |_, _| {}).unwrap();
+        let log = Log::open::<Seen>(directory.path()).unwrap().log;
         Self { directory, log, batches: Vec::new() }
     }
 
@@ -38,17 +63,22 @@ impl Written {
         self.batches.push((header, batch.freeze()));
     }
 
+    /// Seals the active segment and brings it to disk, as the cleaner does.
+    fn seal(&mut self) {
+        self.log.roll().unwrap();
+        for segment in self.log.sealed() {
+            segment.settle(self.directory.path()).unwrap();
+        }
+    }
+
     fn path(&self) -> PathBuf {
         self.directory.path().join(FILE_NAME)
     }
 
     /// Opens the file again, with what recovery shows.
     fn reopen(&self) -> (Log, Vec<(BatchHeader, Bytes)>) {
-        let mut seen = Vec::new();
-        let log = Log::open(self.directory.path(), |header, batch| {
-            seen.push((*header, Bytes::copy_from_slice(batch)));
-        });
-        (log.unwrap(), seen)
+        let opened = Log::open::<Seen>(self.directory.path()).unwrap();
+        (opened.log, opened.story.batches)
     }
 
     /// What a read must give, found the naive way.
@@ -66,6 +96,17 @@ impl Written {
         }
         expected
     }
+}
+
+/// What a fetch reads.
+fn read(log: &Log, from: i64, until: i64, bytes_max: usize) -> Bytes {
+    let window = log.window(from);
+    window.map_or(Bytes::new(), |window| window.read(from, until, bytes_max).unwrap().records)
+}
+
+fn batch_since(log: &Log, timestamp_ms: i64, from: i64) -> Option<Bytes> {
+    let mut windows = log.windows_since(timestamp_ms, from).into_iter();
+    windows.find_map(|window| window.batch_since(timestamp_ms, from).unwrap())
 }
 
 fn samples() -> impl Strategy<Value = Vec<Sample>> {
@@ -140,7 +181,7 @@ proptest! {
         let end = usize::try_from(written.log.next_offset()).unwrap();
         let from = i64::try_from(from.index(end)).unwrap();
         let until = i64::try_from(until.index(end + 1)).unwrap();
-        let read = written.log.read(from, until, bytes_max).unwrap();
+        let read = written.log.window(from).unwrap().read(from, until, bytes_max).unwrap();
         let expected = written.expected(from, until, bytes_max);
         prop_assert_eq!(&read.records[..], &expected[..]);
         let last = whole_batches(&read.records).last();
@@ -161,7 +202,106 @@ proptest! {
             .iter()
             .find(|(header, _)| header.last_offset() >= from && header.max_timestamp >= timestamp_ms)
             .map(|(_, batch)| batch.clone());
-        prop_assert_eq!(written.log.batch_since(timestamp_ms, from).unwrap(), expected);
+        prop_assert_eq!(batch_since(&written.log, timestamp_ms, from), expected);
+    }
+}
+
+/// Several segments of 20 batches each, of one record; all but the last are settled.
+fn segmented(count: i64) -> Written {
+    let mut written = Written::new();
+    for at in 0..count {
+        if at > 0 && at % 20 == 0 {
+            written.seal();
+        }
+        let timestamp_ms = if at == 33 { 1_000 } else { at };
+        written.append(Sample { timestamp_ms, ..Sample::default() });
+    }
+    written
+}
+
+#[test]
+fn segments_read_as_one_log_from_each_offset_and_time() {
+    let written = segmented(90);
+    let (log, _) = written.reopen();
+    for log in [&written.log, &log] {
+        assert_eq!((log.sealed().len(), log.next_offset(), log.base_offset()), (4, 90, 0));
+        for from in 0..90 {
+            let found = read(log, from, i64::MAX, 1);
+            assert_eq!(header(&found).base_offset, from);
+            let since = batch_since(log, from, 0).unwrap();
+            assert_eq!(header(&since).base_offset, from.min(if from > 33 { 33 } else { from }));
+        }
+        assert_eq!(header(&batch_since(log, 0, 50).unwrap()).base_offset, 50);
+        assert_eq!(batch_since(log, 1_001, 0), None);
+        assert_eq!(log.max_timestamp(), Some(1_000));
+    }
+}
+
+#[test]
+fn sealed_segments_are_trusted_and_not_read_again() {
+    let mut written = segmented(50);
+    let directory = written.directory.path();
+    keep_producers(directory, 20, &20_u64.to_be_bytes()).unwrap();
+    keep_producers(directory, 40, &40_u64.to_be_bytes()).unwrap();
+    let opened = Log::open::<Seen>(directory).unwrap();
+    assert_eq!((opened.story.before, opened.story.batches.len()), (40, 10));
+    assert!(opened.before_active.is_none());
+    // Without the story of before 40, the headers of sealed segments tell it again.
+    std::fs::remove_file(files::producers(directory, 40)).unwrap();
+    let opened = Log::open::<Seen>(directory).unwrap();
+    assert_eq!((opened.story.before, opened.story.batches.len()), (0, 50));
+    assert_eq!(opened.before_active, Some(40_u64.to_be_bytes().to_vec()));
+    // A damaged footer, or one of another file, costs a scan and nothing else.
+    std::fs::write(files::footer(directory, 0), b"rubbish").unwrap();
+    std::fs::copy(files::footer(directory, 20), files::footer(directory, 40)).unwrap();
+    written.log = Log::open::<Seen>(directory).unwrap().log;
+    assert_eq!((written.log.sealed().len(), written.log.next_offset()), (2, 50));
+    assert!(!written.log.sealed()[0].is_settled() && written.log.sealed()[1].is_settled());
+    assert_eq!(header(&read(&written.log, 7, i64::MAX, 1)).base_offset, 7);
+}
+
+#[test]
+fn a_directory_of_before_there_were_segments_is_one_segment() {
+    let written = Written::of([Sample::default(), Sample::default()]);
+    assert_eq!(std::fs::read_dir(written.directory.path()).unwrap().count(), 1);
+    let (log, seen) = written.reopen();
+    assert_eq!((log.sealed().len(), log.next_offset(), seen.len()), (0, 2, 2));
+}
+
+#[test]
+fn an_interrupted_replacement_is_finished_or_undone() {
+    let written = segmented(70);
+    let directory = written.directory.path();
+    let swapped = directory.join(format!("{:020}-{:020}.swap", 20, 60));
+    // Not decided: thrown away.
+    std::fs::copy(files::log(directory, 20), files::clean(directory, 20)).unwrap();
+    let (log, _) = written.reopen();
+    assert!(!files::clean(directory, 20).exists());
+    assert_eq!(log.sealed().len(), 3);
+    // Decided, whichever of the steps after it were done: the one stands for the two.
+    for steps in 0..3 {
+        let copy = TempDir::new().unwrap();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let swapped = copy.path().join(swapped.file_name().unwrap());
+        std::fs::copy(files::log(directory, 40), &swapped).unwrap();
+        if steps > 0 {
+            std::fs::remove_file(files::footer(copy.path(), 20)).unwrap();
+        }
+        if steps > 1 {
+            std::fs::remove_file(files::footer(copy.path(), 40)).unwrap();
+            std::fs::remove_file(files::log(copy.path(), 40)).unwrap();
+        }
+        let log = Log::open::<Seen>(copy.path()).unwrap().log;
+        let bases: Vec<i64> = log.sealed().iter().map(|segment| segment.base_offset).collect();
+        assert_eq!(bases, [0, 20], "{steps} steps");
+        assert!(!swapped.exists());
+        // The file holds offsets 40 to 59: a reader of 20 is shown 40 next, and goes on behind it.
+        assert_eq!(header(&read(&log, 20, i64::MAX, 1)).base_offset, 40);
+        assert_eq!(header(&read(&log, 59, i64::MAX, 1)).base_offset, 59);
+        assert_eq!(header(&read(&log, 60, i64::MAX, 1)).base_offset, 60);
     }
 }
 
@@ -170,9 +310,8 @@ fn a_log_that_is_opened_again_reads_the_same() {
     let written = Written::of((0..200).map(|at| Sample { timestamp_ms: at, ..Sample::default() }));
     let (log, _) = written.reopen();
     for from in [0, 1, 99, 199] {
-        let before = written.log.read(from, i64::MAX, 1_000).unwrap();
-        let after = log.read(from, i64::MAX, 1_000).unwrap();
-        assert_eq!(before.records, after.records, "from {from}");
+        let before = read(&written.log, from, i64::MAX, 1_000);
+        assert_eq!(before, read(&log, from, i64::MAX, 1_000), "from {from}");
     }
     assert_eq!(log.max_timestamp(), Some(199));
 }
@@ -180,9 +319,9 @@ fn a_log_that_is_opened_again_reads_the_same() {
 #[test]
 fn nothing_is_read_past_the_end() {
     let written = Written::of([Sample::default()]);
-    assert!(written.log.read(1, i64::MAX, 1_000).unwrap().records.is_empty());
-    assert!(Written::new().log.read(0, i64::MAX, 1_000).unwrap().records.is_empty());
-    assert_eq!(Written::new().log.batch_since(0, 0).unwrap(), None);
+    assert!(written.log.window(1).is_none());
+    assert!(Written::new().log.window(0).is_none());
+    assert_eq!(batch_since(&Written::new().log, 0, 0), None);
 }
 
 #[test]
@@ -205,13 +344,14 @@ fn a_gap_in_the_offsets_is_kept_and_a_step_back_is_torn() {
 fn a_write_that_fails_leaves_no_trace() {
     let mut written = Written::of([Sample::default()]);
     let path = written.path();
-    written.log.file = File::open(&path).unwrap();
+    written.log.active.file = Arc::new(File::open(&path).unwrap());
     let mut batch = BytesMut::from(Sample::default().bytes());
     stamp_offset(&mut batch, 1);
     assert!(written.log.append(&header(&batch), &batch).is_err());
     assert_eq!(written.log.next_offset(), 1);
     // The file cannot be cut either, so that nothing more is accepted even when writing would work again.
-    written.log.file = File::options().read(true).write(true).open(&path).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    written.log.active.file = Arc::new(file);
     assert!(written.log.append(&header(&batch), &batch).is_err());
     assert_eq!(written.reopen().1.len(), 1);
 }

@@ -1,10 +1,11 @@
-//! Which offset a time stands for. The only place that looks into batches, and so decompresses.
+//! Which offset a time stands for. Looks into batches, and so decompresses.
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
-use super::times::times;
 use super::{Partition, storage_error};
-use crate::batch::BatchHeader;
+use crate::batch::{self, BatchHeader};
+use crate::log::Window;
 
 /// A record found by its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +17,16 @@ pub(crate) struct Lookup {
 impl Partition {
     /// The first record of `timestamp_ms` or later; `None` if there is none.
     pub(crate) fn first_since(&self, timestamp_ms: i64) -> Result<Option<Lookup>, ResponseError> {
-        let mut from = self.bounds().start_offset;
-        loop {
-            let batch = self.inner.lock().log.batch_since(timestamp_ms, from);
-            let Some(batch) = batch.map_err(storage_error)? else { return Ok(None) };
-            let header = BatchHeader::read(&batch).ok_or(ResponseError::CorruptMessage)?;
-            let records = times(&header, &batch).ok_or_else(|| {
-                tracing::warn!(offset = header.base_offset, "cannot look into a batch");
-                ResponseError::CorruptMessage
-            })?;
-            let is_late = |it: &&Lookup| it.offset >= from && it.timestamp_ms >= timestamp_ms;
-            if let Some(found) = records.iter().find(is_late) {
-                return Ok(Some(*found));
+        let (from, windows) = {
+            let inner = self.inner.lock();
+            (inner.start_offset, inner.log.windows_since(timestamp_ms, inner.start_offset))
+        };
+        for window in windows {
+            if let Some(found) = first_within(&window, timestamp_ms, from)? {
+                return Ok(Some(found));
             }
-            // What made the batch late was deleted, or its header promised too much.
-            from = header.last_offset() + 1;
         }
+        Ok(None)
     }
 
     /// The record with the largest timestamp; `None` while there is none.
@@ -39,4 +34,36 @@ impl Partition {
         let max_timestamp = self.inner.lock().log.max_timestamp();
         max_timestamp.map_or(Ok(None), |timestamp_ms| self.first_since(timestamp_ms))
     }
+}
+
+fn first_within(
+    window: &Window,
+    timestamp_ms: i64,
+    mut from: i64,
+) -> Result<Option<Lookup>, ResponseError> {
+    loop {
+        let batch = window.batch_since(timestamp_ms, from).map_err(storage_error)?;
+        let Some(batch) = batch else { return Ok(None) };
+        let header = BatchHeader::read(&batch).ok_or(ResponseError::CorruptMessage)?;
+        let records = times(&header, &batch).ok_or_else(|| {
+            tracing::warn!(offset = header.base_offset, "cannot look into a batch");
+            ResponseError::CorruptMessage
+        })?;
+        let is_late = |it: &&Lookup| it.offset >= from && it.timestamp_ms >= timestamp_ms;
+        if let Some(found) = records.iter().find(is_late) {
+            return Ok(Some(*found));
+        }
+        // What made the batch late was deleted, or its header promised too much.
+        from = header.last_offset() + 1;
+    }
+}
+
+/// The offsets and times of a whole batch, in order; `None` if it holds something else than records.
+fn times(header: &BatchHeader, batch: &Bytes) -> Option<Vec<Lookup>> {
+    let unpacked = batch::unpacked(header, batch)?;
+    let time = |record: batch::Record<'_>| Lookup {
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+    };
+    batch::records(header, &unpacked).map(|record| record.map(time)).collect()
 }

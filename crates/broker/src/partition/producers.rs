@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use kafka_protocol::ResponseError;
+use serde::{Deserialize, Serialize};
 
 use crate::batch::{self, BatchHeader};
+use crate::log::Story;
 
 /// Batches a producer may have in flight, and so how far back a repeat is recognised.
 const BATCHES_REMEMBERED: usize = 5;
@@ -12,7 +14,7 @@ const BATCHES_REMEMBERED: usize = 5;
 const PRODUCERS_MAX: usize = 10_000;
 
 /// A transaction whose records stand in the log and must not be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AbortedTransaction {
     pub producer_id: i64,
     pub first_offset: i64,
@@ -30,7 +32,7 @@ pub(super) enum Sequence {
     },
 }
 
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Producers {
     by_id: HashMap<i64, Producer>,
     /// First offset of each open transaction, by producer.
@@ -39,6 +41,7 @@ pub(super) struct Producers {
     aborted: Vec<AbortedTransaction>,
 }
 
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Producer {
     epoch: i16,
     last_offset: i64,
@@ -46,6 +49,7 @@ struct Producer {
     recent: VecDeque<Numbered>,
 }
 
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Numbered {
     first: i32,
     last: i32,
@@ -78,27 +82,28 @@ impl Producers {
         producer.sequence_of(header)
     }
 
-    /// Takes notice of a batch that stands in the log.
-    pub(super) fn note(&mut self, header: &BatchHeader, batch: &[u8]) {
-        if header.producer_id < 0 {
-            return;
-        }
-        self.forget_the_quietest();
-        let producer = self.by_id.entry(header.producer_id).or_insert_with(Producer::new);
-        producer.note(header);
-        if header.is_control() {
-            self.note_end(header, batch::is_commit(batch));
-        } else if header.is_transactional() {
-            self.open.entry(header.producer_id).or_insert(header.base_offset);
-        }
-    }
-
+    /// A marker that compaction has emptied ended a transaction of which nothing is left.
     fn note_end(&mut self, header: &BatchHeader, is_commit: bool) {
         let Some(first_offset) = self.open.remove(&header.producer_id) else { return };
-        if !is_commit {
+        if !is_commit && header.record_count > 0 {
             let (producer_id, last_offset) = (header.producer_id, header.last_offset());
             self.aborted.push(AbortedTransaction { producer_id, first_offset, last_offset });
         }
+    }
+
+    /// All transactions of which records were left out, or should be.
+    pub(super) fn aborted(&self) -> &[AbortedTransaction] {
+        &self.aborted
+    }
+
+    /// The last offset of every producer.
+    pub(super) fn last_offsets(&self) -> HashMap<i64, i64> {
+        self.by_id.iter().map(|(id, producer)| (*id, producer.last_offset)).collect()
+    }
+
+    /// Forgets aborted transactions of which no record is left: they ended before `offset`.
+    pub(super) fn forget_aborted_before(&mut self, offset: i64) {
+        self.aborted.retain(|aborted| aborted.last_offset >= offset);
     }
 
     fn forget_the_quietest(&mut self) {
@@ -136,6 +141,37 @@ impl Producers {
             .filter(|aborted| aborted.first_offset < until)
             .copied()
             .collect()
+    }
+}
+
+impl Story for Producers {
+    fn note(&mut self, header: &BatchHeader, batch: &[u8]) {
+        if header.producer_id < 0 {
+            return;
+        }
+        self.forget_the_quietest();
+        let producer = self.by_id.entry(header.producer_id).or_insert_with(Producer::new);
+        producer.note(header);
+        if header.is_control() {
+            self.note_end(header, batch::is_commit(batch));
+        } else if header.is_transactional() {
+            self.open.entry(header.producer_id).or_insert(header.base_offset);
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut bytes = crc32c::crc32c(&json).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&json);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (check, json) = bytes.split_first_chunk()?;
+        if u32::from_be_bytes(*check) != crc32c::crc32c(json) {
+            return None;
+        }
+        serde_json::from_slice(json).ok()
     }
 }
 

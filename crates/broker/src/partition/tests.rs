@@ -9,7 +9,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::batch::tests::Sample;
 
-const RULES: AppendRules = AppendRules { batch_bytes_max: 10_000, append_time_ms: None };
+pub(crate) const NOW_MS: i64 = 1_000_000;
+pub(crate) const RULES: AppendRules = AppendRules {
+    batch_bytes_max: 10_000,
+    is_append_time: false,
+    needs_keys: false,
+    segment_bytes: 1 << 20,
+    segment_ms: i64::MAX,
+};
 
 fn partition() -> (TempDir, Partition) {
     let directory = TempDir::new().unwrap();
@@ -18,7 +25,7 @@ fn partition() -> (TempDir, Partition) {
 }
 
 fn append(partition: &Partition, sample: Sample) -> Result<i64, ResponseError> {
-    partition.append(&sample.bytes(), RULES).map(|appended| appended.base_offset)
+    partition.append(&sample.bytes(), RULES, NOW_MS).map(|appended| appended.base_offset)
 }
 
 #[track_caller]
@@ -59,7 +66,7 @@ fn offsets_count_records_and_several_batches_come_at_once() {
     let (_directory, partition) = partition();
     assert_eq!(append(&partition, Sample { count: 3, ..Sample::default() }), Ok(0));
     let two = [Sample::default().bytes(), Sample::default().bytes()].concat();
-    let appended = partition.append(&Bytes::from(two), RULES).unwrap();
+    let appended = partition.append(&Bytes::from(two), RULES, NOW_MS).unwrap();
     assert_eq!(appended, Appended { base_offset: 3, start_offset: 0 });
     assert_eq!(offsets(&fetch(&partition, 0, false)), [0, 3, 4]);
     assert_eq!(offsets(&fetch(&partition, 2, false)), [0, 3, 4], "the batch that holds it");
@@ -71,7 +78,7 @@ fn what_is_damaged_or_too_large_is_refused() {
     #[track_caller]
     fn check(records: Bytes, error: ResponseError) {
         let (_directory, partition) = partition();
-        assert_eq!(partition.append(&records, RULES), Err(error));
+        assert_eq!(partition.append(&records, RULES, NOW_MS), Err(error));
         assert_eq!(partition.bounds().next_offset, 0);
     }
     let good = Sample::default().bytes();
@@ -203,8 +210,8 @@ fn a_time_is_found_inside_a_batch_of_every_codec() {
         Compression::Zstd,
     ] {
         let (_directory, partition) = partition();
-        partition.append(&records(codec, &[100, 300, 200]), RULES).unwrap();
-        partition.append(&records(codec, &[400, 150]), RULES).unwrap();
+        partition.append(&records(codec, &[100, 300, 200]), RULES, NOW_MS).unwrap();
+        partition.append(&records(codec, &[400, 150]), RULES, NOW_MS).unwrap();
         let offset = |timestamp_ms| {
             partition
                 .first_since(timestamp_ms)
@@ -233,8 +240,8 @@ fn records_that_cannot_be_decoded_are_an_error_for_the_one_who_looks() {
 #[test]
 fn the_time_of_appending_is_kept_where_a_topic_wants_it() {
     let (_directory, partition) = partition();
-    let rules = AppendRules { append_time_ms: Some(9_000), ..RULES };
-    partition.append(&records(Compression::None, &[100]), rules).unwrap();
+    let rules = AppendRules { is_append_time: true, ..RULES };
+    partition.append(&records(Compression::None, &[100]), rules, 9_000).unwrap();
     assert_eq!(partition.first_since(8_999).unwrap().map(|found| found.offset), Some(0));
 }
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::batch::tests::Sample;
 use crate::catalog::Settings;
 use crate::offsets::tests::committed;
-use crate::partition::{AppendRules, Appended, Ask};
+use crate::partition::tests::{NOW_MS, RULES};
+use crate::partition::{Appended, Ask};
 
 struct Bench {
     directory: TempDir,
@@ -60,9 +61,8 @@ impl Bench {
         sequence: i32,
     ) -> Result<Appended, ResponseError> {
         let records = Sample::transactional(who.producer_id, who.epoch, sequence).bytes();
-        let rules = AppendRules { batch_bytes_max: 1_000, append_time_ms: None };
         self.transactions.while_open(id, who, ("t", partition), || {
-            self.catalog.partition("t", partition)?.append(&records, rules)
+            self.catalog.partition("t", partition)?.append(&records, RULES, NOW_MS)
         })
     }
 
@@ -236,8 +236,7 @@ fn an_end_that_was_decided_is_carried_out_at_the_next_start() {
 fn what_nobody_knows_of_is_aborted_at_the_next_start() {
     let bench = Bench::new();
     let records: Bytes = Sample::transactional(999, 0, 0).bytes();
-    let rules = AppendRules { batch_bytes_max: 1_000, append_time_ms: None };
-    bench.catalog.partition("t", 0).unwrap().append(&records, rules).unwrap();
+    bench.catalog.partition("t", 0).unwrap().append(&records, RULES, NOW_MS).unwrap();
     assert_eq!(bench.readable(0), (0, 0));
     assert_eq!(bench.restart().readable(0), (2, 1));
 }

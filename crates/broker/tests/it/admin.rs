@@ -79,7 +79,7 @@ async fn settings_are_described_replaced_and_kept() {
         (entry.value.as_deref().unwrap(), &entry.source)
     };
     assert_eq!(value("segment.ms"), ("7000", &ConfigSource::DynamicTopic));
-    assert_eq!(value("retention.ms"), ("604800000", &ConfigSource::Default));
+    assert_eq!(value("retention.ms"), ("-1", &ConfigSource::Default));
     assert_eq!(value("cleanup.policy"), ("delete", &ConfigSource::Default));
     let broker = described[1].as_ref().unwrap();
     assert_eq!(broker.get("num.partitions").unwrap().value.as_deref(), Some("4"));
