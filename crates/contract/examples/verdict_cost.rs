@@ -106,7 +106,8 @@ fn event(kind: EventType) -> Event {
         "type": kind.name(), "event_id": "0190a6e1-7f4e-7c3a-9a51-0242ac120002", "user_id": "u-17",
         "anonymous_id": "cookie-5f3a9d0e4b7c41d6", "session_id": "session-0190a6e1-7", "surface": "search",
         "decision_id": "0190a6e1-7f4e-7c3a-9a51-0242ac120003", "device": "mobile",
-        "props": { "campaign": "autumn-2026", "page": "3", "referrer": "newsletter", "variant": "b" },
+        "props": { "campaign": "autumn-2026", "page": "3", "referrer": "newsletter", "variant": "b",
+            "experiment": "ranking-2026-09", "locale": "de-AT", "app_version": "7.41.0", "network": "wifi" },
     });
     let body = match kind {
         EventType::ItemViewed

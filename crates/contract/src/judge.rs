@@ -9,7 +9,7 @@ use crate::checks::{Checks, Limits, check_key, time};
 use crate::client::{RegistryClient, RegistryError};
 use crate::decoder::{foreign, schema_of};
 use crate::framing::{SchemaKey, unframe_with};
-use crate::records::{event, quick};
+use crate::records::event;
 use crate::schemas::subject_of;
 use crate::verdict::{Reason, Rejection, Verdict};
 use crate::writer_schema::WriterSchema;
@@ -143,8 +143,7 @@ impl Judge {
         if let Some(rejection) = self.wrong_subject(schema) {
             return Err(rejection);
         }
-        let quick = if schema.is_own() { quick::read(kind, content) } else { None };
-        let event = match quick {
+        let event = match schema.quick_event(content) {
             Some(event) => event,
             None => event::read(kind, schema.decode(content)?)?,
         };

@@ -19,6 +19,7 @@ pub mod client;
 mod fields;
 mod wire;
 mod records;
+mod quick;
 pub mod rules;
 pub mod checks;
 pub mod judge;

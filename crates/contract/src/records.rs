@@ -1,7 +1,6 @@
 //! Our records, each with its way to the wire and back.
 
 pub(crate) mod event;
-pub(crate) mod quick;
 pub(crate) mod item;
 pub(crate) mod decision;
 pub(crate) mod artifact;

@@ -1,8 +1,5 @@
 //! Our own schemas, embedded, and the subjects they stand under.
 
-use std::sync::OnceLock;
-
-use serde_json::Value;
 use upnext_common::event::EventType;
 use upnext_common::topic::Topic;
 
@@ -58,31 +55,6 @@ pub fn event_type_of(full_name: &str) -> Option<EventType> {
     if namespace == EVENTS_NAMESPACE { EventType::from_name(name) } else { None }
 }
 
-/// Whether a schema puts the same bytes on the wire as ours of that type. What only readers and people look at (docs,
-/// defaults, aliases) may differ; anything spelt differently counts as another schema.
-pub(crate) fn is_own(kind: EventType, schema: &Value) -> bool {
-    static OWN: OnceLock<[Value; EventType::ALL.len()]> = OnceLock::new();
-    let own = OWN.get_or_init(|| {
-        EventType::ALL.map(|kind| {
-            let parsed = serde_json::from_str(of_event(kind).text);
-            on_the_wire(&parsed.expect("our schemas are parsed by the tests"))
-        })
-    });
-    on_the_wire(schema) == own[usize::from(kind.code())]
-}
-
-fn on_the_wire(schema: &Value) -> Value {
-    match schema {
-        Value::Object(fields) => {
-            let is_kept = |name: &str| !["doc", "default", "aliases", "order"].contains(&name);
-            let kept = fields.iter().filter(|(name, _)| is_kept(name));
-            kept.map(|(name, value)| (name.clone(), on_the_wire(value))).collect()
-        }
-        Value::Array(entries) => entries.iter().map(on_the_wire).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
-    }
-}
-
 /// The subject of a record type on a topic (`TopicRecordNameStrategy`).
 #[must_use]
 pub fn subject_of(topic: &str, record_full_name: &str) -> String {
@@ -105,6 +77,8 @@ pub fn all() -> Vec<(Topic, OwnSchema)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -134,24 +108,6 @@ mod tests {
             assert_eq!(head(kind), head(EventType::ItemViewed), "{kind:?}");
         }
         assert_eq!(event_type_of("other.ItemViewed"), None);
-    }
-
-    #[test]
-    fn a_schema_is_ours_while_its_bytes_are() {
-        for kind in EventType::ALL {
-            let ours: Value = serde_json::from_str(of_event(kind).text).unwrap();
-            assert!(is_own(kind, &ours));
-            let mut retold = ours.clone();
-            retold["doc"] = "told otherwise".into();
-            retold["fields"][4].as_object_mut().unwrap().remove("default");
-            assert!(is_own(kind, &retold));
-            let mut turned = ours.clone();
-            turned["fields"].as_array_mut().unwrap().swap(2, 3);
-            assert!(!is_own(kind, &turned));
-            let mut micros = ours;
-            micros["fields"][1]["type"]["logicalType"] = "timestamp-micros".into();
-            assert!(!is_own(kind, &micros));
-        }
     }
 
     #[test]

@@ -10,10 +10,11 @@ use apache_avro::schema::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::Value as Json;
-use upnext_common::event::EventType;
+use upnext_common::event::{Event, EventType};
 
 use crate::framing::SchemaKey;
 use crate::lint::{self, LintFlaw};
+use crate::quick::Plan;
 use crate::schemas;
 use crate::verdict::{Reason, Rejection};
 
@@ -53,8 +54,8 @@ pub struct WriterSchema {
     subjects: OnceLock<Option<Vec<String>>>,
     full_name: String,
     event_type: Option<EventType>,
-    /// On the wire it is our own schema of its type.
-    is_own: bool,
+    /// The short way to its events.
+    plan: Option<Plan>,
     /// Its event time is a bare number.
     lacks_time_unit: bool,
     schema: Schema,
@@ -77,8 +78,7 @@ impl WriterSchema {
         }
         let environment =
             references.iter().map(|text| json(text)).collect::<Result<Vec<_>, _>>()?;
-        let written = json(text)?;
-        lint::lint(&written, &environment)?;
+        lint::lint(&json(text)?, &environment)?;
         let schema = parse_with(text, references)
             .map_err(|error| SchemaFlaw::NotAvro { detail: error.to_string() })?;
         let full_name = schema.name().map(ToString::to_string).unwrap_or_default();
@@ -87,7 +87,7 @@ impl WriterSchema {
             key: key.into(),
             subjects: OnceLock::new(),
             event_type,
-            is_own: event_type.is_some_and(|kind| schemas::is_own(kind, &written)),
+            plan: event_type.and_then(|kind| Plan::of(kind, &schema)),
             lacks_time_unit: lacks_unit(&schema, "event_time"),
             full_name,
             schema,
@@ -122,9 +122,9 @@ impl WriterSchema {
         self.event_type
     }
 
-    /// Whether its values are laid out as those of our own schema of its type.
-    pub(crate) fn is_own(&self) -> bool {
-        self.is_own
+    /// The event that `content` holds, by the short way; `None` leaves everything to [`Self::decode`].
+    pub(crate) fn quick_event(&self, content: &[u8]) -> Option<Event> {
+        self.plan.as_ref()?.read(content)
     }
 
     /// Whether it leaves open in which unit the event time is.
