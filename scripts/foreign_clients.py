@@ -10,7 +10,9 @@ import time
 import uuid
 
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.schema_registry import SchemaRegistryClient, topic_record_subject_name_strategy
+from confluent_kafka.schema_registry import (
+    SchemaRegistryClient, header_schema_id_serializer, topic_record_subject_name_strategy,
+)
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
@@ -25,11 +27,13 @@ def main() -> None:
     brokers, registry = ready["kafka"], SchemaRegistryClient({"url": ready["registry"]})
     encode = serializer(registry)
     from_python = write_with_python(brokers, encode)
+    from_header = write_with_header(brokers, registry)
     from_kcat = write_with_kcat(brokers, encode, work)
     garbage = write_garbage(brokers, work)
-    check_valid(brokers, registry, from_python | from_kcat)
+    written = from_python | from_header | from_kcat
+    check_valid(brokers, registry, written)
     check_dead(brokers, garbage)
-    check_valid_with_kcat(brokers, len(from_python | from_kcat))
+    check_valid_with_kcat(brokers, len(written))
 
 
 def serializer(registry: SchemaRegistryClient):
@@ -57,6 +61,26 @@ def write_with_python(brokers: str, encode) -> set:
     events = [event(f"python-{number}") for number in range(EVENTS)]
     for one in events:
         producer.produce(RAW, key=one["user_id"], value=encode(one))
+    left = producer.flush(BOUND_S)
+    assert left == 0, f"{left} records were not delivered"
+    return {one["event_id"] for one in events}
+
+
+def write_with_header(brokers: str, registry: SchemaRegistryClient) -> set:
+    """Bare Avro; the schema's GUID stands in a header."""
+    schema = pathlib.Path("schemas/events/ItemViewed.avsc").read_text()
+    avro = AvroSerializer(registry, schema, conf={
+        "subject.name.strategy": topic_record_subject_name_strategy,
+        "schema.id.serializer": header_schema_id_serializer,
+    })
+    producer = Producer({"bootstrap.servers": brokers, "partitioner": "murmur2_random"})
+    events = [event(f"header-{number}") for number in range(5)]
+    for one in events:
+        headers = []
+        value = avro(one, SerializationContext(RAW, MessageField.VALUE, headers))
+        name, guid = headers[0]
+        assert (name, len(guid), value[0]) == ("__value_schema_id", 17, 72), (headers, value)
+        producer.produce(RAW, key=one["user_id"], value=value, headers=headers)
     left = producer.flush(BOUND_S)
     assert left == 0, f"{left} records were not delivered"
     return {one["event_id"] for one in events}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -39,6 +39,11 @@ pub struct EventLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RuleLabels {
+    pub rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct HttpLabels {
     pub route: String,
     pub status: u16,
@@ -67,6 +72,7 @@ pub struct Metrics {
     pub decisions_dropped: Counter,
     pub http_requests: Family<HttpLabels, Counter>,
     pub events: Family<EventLabels, Counter>,
+    pub rule_warnings: Family<RuleLabels, Counter>,
     pub consumer_lag_seconds: Family<LagLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     pub feature_freshness: Histogram,
     pub flush_duration: Seconds<StageLabels>,
@@ -137,6 +143,7 @@ impl Metrics {
             late_events: count(&mut registry, "late_events", "Events too late for their windows"),
             model_swaps: count(&mut registry, "model_swaps", "Artifacts taken into use"),
             model_refusals: count(&mut registry, "model_refusals", "Artifacts refused"),
+            rule_warnings: rule_warnings(&mut registry),
             registry: Arc::new(registry),
             answers,
             answer_duration,
@@ -177,6 +184,12 @@ where
 fn by_stage(registry: &mut Registry, name: &str, help: &str) -> Family<StageLabels, Counter> {
     let family = Family::default();
     registry.register(name, help, family.clone());
+    family
+}
+
+fn rule_warnings(registry: &mut Registry) -> Family<RuleLabels, Counter> {
+    let family = Family::default();
+    registry.register("rule_warnings", "Breaches of rules that only warn", family.clone());
     family
 }
 

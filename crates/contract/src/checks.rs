@@ -1,12 +1,11 @@
 //! What is checked about an event once it can be read: whom it names, the rules, and its time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use upnext_common::config;
 use upnext_common::event::Event;
 use upnext_common::item::Item;
+use upnext_common::metrics::{Counter, Metrics, RuleLabels};
 
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules, Severity};
 use crate::verdict::{Reason, Rejection, Verdict};
 
 pub(crate) mod time;
@@ -43,15 +42,31 @@ impl From<&config::Ingest> for Limits {
 pub struct Checks {
     rules: &'static Rules,
     limits: Limits,
-    warned: Vec<AtomicU64>,
+    /// Breaches of each rule that only warns.
+    warned: Vec<Counter>,
 }
 
 impl Checks {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let rules = Rules::embedded();
-        let warned = rules.all().iter().map(|_| AtomicU64::new(0)).collect();
+        let warned = rules.all().iter().map(|_| Counter::default()).collect();
         Self { rules, limits, warned }
+    }
+
+    /// The same, with its warnings among the process's metrics.
+    #[must_use]
+    pub fn counting(self, metrics: &Metrics) -> Self {
+        let counter = |rule: &Rule| {
+            let labels = RuleLabels { rule: rule.id.clone() };
+            metrics.rule_warnings.get_or_create(&labels).clone()
+        };
+        let all = self.rules.all().iter();
+        let warned = all.map(|rule| match rule.severity {
+            Severity::Warn => counter(rule),
+            Severity::Reject => Counter::default(),
+        });
+        Self { warned: warned.collect(), ..self }
     }
 
     #[must_use]
@@ -82,10 +97,10 @@ impl Checks {
         self.rules.check_item(item)
     }
 
-    /// How often each rule of severity `warn` was broken, by rule id.
+    /// How often each rule of severity `warn` was broken, by rule id: here, or where its counters are shared.
     #[must_use]
     pub fn warnings(&self) -> Vec<(&str, u64)> {
-        let counts = self.warned.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts = self.warned.iter().map(Counter::get);
         let named = self.rules.all().iter().zip(counts);
         named
             .filter(|(_, count)| *count > 0)
@@ -94,7 +109,7 @@ impl Checks {
     }
 
     fn note_warning(&self, place: usize) {
-        self.warned[place].fetch_add(1, Ordering::Relaxed);
+        self.warned[place].inc();
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use upnext_common::event::Event;
 use upnext_common::fault::Fault;
+use upnext_common::metrics::Metrics;
 
 use crate::checks::{Checks, Limits, check_key, time};
 use crate::client::{RegistryClient, RegistryError};
@@ -51,6 +52,13 @@ impl Contract {
     #[must_use]
     pub fn new(client: Arc<RegistryClient>, limits: Limits, topic: &str) -> Self {
         Self { client, judge: Judge::new(limits, topic) }
+    }
+
+    /// The same, with its warnings among the process's metrics.
+    #[must_use]
+    pub fn counting(self, metrics: &Metrics) -> Self {
+        let Judge { checks, topic } = self.judge;
+        Self { judge: Judge { checks: checks.counting(metrics), topic }, ..self }
     }
 
     /// Framing → schema → decode → our reader schema → key → rules → time. Waits only for the registry, and only

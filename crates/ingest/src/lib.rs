@@ -106,7 +106,8 @@ impl Ingest {
         let mut settings = GroupSettings::new(&self.config.ingest.group, &topic);
         settings.queue_max = self.config.ingest.partition_queue_max;
         let shared = Arc::new(Shared {
-            contract: Contract::new(client, Limits::from(&self.config.ingest), &topic),
+            contract: Contract::new(client, Limits::from(&self.config.ingest), &topic)
+                .counting(&self.metrics),
             outlet: Outlet::new(&self.brokers)?,
             stamp: Stamp::new(prefix, encoder),
             metrics: self.metrics,

@@ -34,6 +34,18 @@ fn a_broken_warning_is_counted_and_passes() {
 }
 
 #[test]
+fn broken_warnings_stand_among_the_metrics() {
+    let metrics = Metrics::new();
+    let checks = Checks::new(Limits::default()).counting(&metrics);
+    assert!(metrics.render().contains("upnext_rule_warnings_total{rule=\"surface.word\"} 0"));
+    let event = Event { surface: "Home Page".to_owned(), ..sample(EventType::ItemViewed) };
+    assert_eq!(checks.first_objection(&event, NOW_MS), None);
+    let text = metrics.render();
+    assert!(text.contains("upnext_rule_warnings_total{rule=\"surface.word\"} 1"), "{text}");
+    assert!(!text.contains("event_id.uuid"), "rules that reject are counted as rejections");
+}
+
+#[test]
 fn items_are_held_to_their_rules() {
     let item = Item { item_id: "i".to_owned(), price: Some(-1.0), ..Item::default() };
     let rejection = Checks::new(Limits::default()).check_item(&item).unwrap();

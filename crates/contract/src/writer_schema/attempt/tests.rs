@@ -62,6 +62,8 @@ fn a_hostile_value_costs_no_more_than_is_shown() {
         subjects: std::sync::OnceLock::new(),
         full_name: String::new(),
         event_type: None,
+        plan: None,
+        lacks_time_unit: false,
         schema: apache_avro::schema::Schema::parse_str(schema).unwrap(),
     };
     // A block that claims some hundred million nulls.
