@@ -1,18 +1,33 @@
 //! Broker, registry and Redis for one test, each on a free loopback port, with files of its own.
+//!
+//! Broker and registry are the embedded ones, or real ones where the environment names the scripts that start them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use tempfile::TempDir;
 use upnext_broker::{Broker, BrokerConfig};
 use upnext_registry::{Registry, RegistryConfig};
 
+use crate::outside::{self, Outside};
 use crate::redis::Redis;
+
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+enum Kafka {
+    Embedded(Broker),
+    Outside(Outside),
+}
+
+enum Schemas {
+    Embedded(Registry),
+    Outside(Outside),
+}
 
 /// What the daemons need beside themselves. Ended on drop.
 pub struct Stack {
     pub redis: Redis,
-    broker: Option<Broker>,
-    registry: Option<Registry>,
+    broker: Option<Kafka>,
+    registry: Option<Schemas>,
     files: TempDir,
 }
 
@@ -25,20 +40,28 @@ impl Stack {
         let files = tempfile::tempdir().expect("a temporary directory can be made");
         let redis = Redis::start();
         let mut stack = Self { redis, broker: None, registry: None, files };
-        stack.start_broker(any_port()).await;
-        stack.start_registry(any_port()).await;
+        stack.start_broker(None).await;
+        stack.start_registry(None).await;
         stack
     }
 
     /// `host:port` of the broker.
     #[must_use]
     pub fn brokers(&self) -> String {
-        self.broker.as_ref().map(|broker| broker.address().to_string()).unwrap_or_default()
+        let address = self.broker.as_ref().map(|broker| match broker {
+            Kafka::Embedded(broker) => broker.address(),
+            Kafka::Outside(broker) => broker.address(),
+        });
+        address.map(|address| address.to_string()).unwrap_or_default()
     }
 
     #[must_use]
     pub fn registry_url(&self) -> String {
-        self.registry.as_ref().map(Registry::url).unwrap_or_default()
+        let url = self.registry.as_ref().map(|registry| match registry {
+            Schemas::Embedded(registry) => registry.url(),
+            Schemas::Outside(registry) => format!("http://{}/apis/ccompat/v7", registry.address()),
+        });
+        url.unwrap_or_default()
     }
 
     #[must_use]
@@ -51,14 +74,18 @@ impl Stack {
     /// # Panics
     /// When it does not run.
     pub async fn stop_broker(&mut self) -> SocketAddr {
-        let broker = self.broker.take().expect("the broker runs");
-        let address = broker.address();
-        broker.stop().await;
-        address
+        match self.broker.take().expect("the broker runs") {
+            Kafka::Embedded(broker) => {
+                let address = broker.address();
+                broker.stop().await;
+                address
+            }
+            Kafka::Outside(broker) => broker.address(),
+        }
     }
 
     pub async fn resume_broker(&mut self, address: SocketAddr) {
-        self.start_broker(address).await;
+        self.start_broker(Some(address)).await;
     }
 
     /// Stops the registry; [`Stack::resume_registry`] brings it back on the same port and files.
@@ -66,28 +93,37 @@ impl Stack {
     /// # Panics
     /// When it does not run.
     pub async fn stop_registry(&mut self) -> SocketAddr {
-        let registry = self.registry.take().expect("the registry runs");
-        let address = registry.address();
-        registry.stop().await;
-        address
+        match self.registry.take().expect("the registry runs") {
+            Schemas::Embedded(registry) => {
+                let address = registry.address();
+                registry.stop().await;
+                address
+            }
+            Schemas::Outside(registry) => registry.address(),
+        }
     }
 
     pub async fn resume_registry(&mut self, address: SocketAddr) {
-        self.start_registry(address).await;
+        self.start_registry(Some(address)).await;
     }
 
-    async fn start_broker(&mut self, listen: SocketAddr) {
-        let config = BrokerConfig::new(listen, self.files.path().join("kafka"));
-        self.broker = Some(Broker::start(config).await.expect("the broker starts"));
+    async fn start_broker(&mut self, again: Option<SocketAddr>) {
+        let files = self.files.path().join("kafka");
+        self.broker = Some(if let Some(services) = outside::services() {
+            Kafka::Outside(Outside::start(&services, "kafka", files, again))
+        } else {
+            let config = BrokerConfig::new(again.unwrap_or(ANY_PORT), files);
+            Kafka::Embedded(Broker::start(config).await.expect("the broker starts"))
+        });
     }
 
-    async fn start_registry(&mut self, listen: SocketAddr) {
-        let data_dir = self.files.path().join("registry");
-        let started = Registry::start(RegistryConfig { listen, data_dir }).await;
-        self.registry = Some(started.expect("the registry starts"));
+    async fn start_registry(&mut self, again: Option<SocketAddr>) {
+        let files = self.files.path().join("registry");
+        self.registry = Some(if let Some(services) = outside::services() {
+            Schemas::Outside(Outside::start(&services, "registry", files, again))
+        } else {
+            let config = RegistryConfig { listen: again.unwrap_or(ANY_PORT), data_dir: files };
+            Schemas::Embedded(Registry::start(config).await.expect("the registry starts"))
+        });
     }
-}
-
-fn any_port() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
