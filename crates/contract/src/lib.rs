@@ -1,9 +1,10 @@
 //! Avro contracts: decode, verdict, reasons, compatibility and lint.
 //!
 //! Reading order is the order of the modules. A record's way in: its frame (`framing`), the schema it was
-//! written with (`client`, `writer_schema`, `lint`), its values (`fields`, `records`), the rules (`rules`, `checks`)
+//! written with (`client`, `writer_schema`, `lint`), its values (`quick`, else `fields` and `records`), the rules (`rules`, `checks`)
 //! and the verdict (`verdict`, `judge`). The way out: `wire`, `encoder`, `decoder`. Beside them the JSON form of
-//! events (`json`), the compatibility of schemas (`compat`) and what their changes do (`evolution`).
+//! events (`json`), the compatibility of schemas (`compat`), what their changes do (`evolution`),
+//! and contract unit tests (`cases`).
 //!
 //! Invariants: trouble with the registry is never a verdict; no clock but the record's timestamp decides about an
 //! event; nothing is decoded with a schema that the lint has not seen.

@@ -15,6 +15,7 @@ use upnext_common::event::{Event, EventType};
 use crate::framing::SchemaKey;
 use crate::lint::{self, LintFlaw};
 use crate::quick::Plan;
+use crate::records::event;
 use crate::schemas;
 use crate::verdict::{Reason, Rejection};
 
@@ -125,6 +126,15 @@ impl WriterSchema {
     /// The event that `content` holds, by the short way; `None` leaves everything to [`Self::decode`].
     pub(crate) fn quick_event(&self, content: &[u8]) -> Option<Event> {
         self.plan.as_ref()?.read(content)
+    }
+
+    /// Whether the short way to an event, where it goes, reads what the long way reads. For tests that try everything.
+    #[must_use]
+    pub fn ways_agree(&self, content: &[u8]) -> bool {
+        let (Some(quick), Some(kind)) = (self.quick_event(content), self.event_type) else {
+            return true;
+        };
+        self.decode(content).and_then(|value| event::read(kind, value)).as_ref() == Ok(&quick)
     }
 
     /// Whether it leaves open in which unit the event time is.

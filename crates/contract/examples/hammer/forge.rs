@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use upnext_common::event::EventType;
 use upnext_contract::framing::{frame, guid_header};
-use upnext_contract::json::{Defaults, read_event};
 use upnext_contract::writer_schema::SchemaFlaw;
-use upnext_contract::{Encoder, WriterSchema, schemas};
+use upnext_contract::{WriterSchema, schemas};
 use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::writers;
+use crate::{odd, writers};
 
-const NOW_MS: i64 = 1_790_000_000_000;
-const KEY: &str = "u-17";
 /// Inputs that one made-up schema is used for.
 const INPUTS_PER_WRITER: u64 = 24;
 
@@ -58,7 +55,7 @@ impl Forge {
         let place = self.dice.below(self.own.len());
         let (own, valid) = &self.own[place];
         let (own, mut content) = (Arc::clone(own), valid.clone());
-        let schema = match self.dice.below(4) {
+        let schema = match self.dice.below(5) {
             0 => {
                 content = self.dice.bytes(200);
                 own
@@ -70,6 +67,10 @@ impl Forge {
             2 => {
                 self.mutilate(&mut content);
                 Arc::clone(&self.writer)
+            }
+            3 => {
+                content = odd::content(&mut self.dice, EventType::ALL[place]);
+                own
             }
             _ => {
                 self.mutilate(&mut content);
@@ -94,9 +95,9 @@ impl Forge {
         let timestamp_ms = match dice.below(16) {
             0 => dice.number().cast_signed(),
             1 => *dice.one_of(&[0, -1, i64::MIN, i64::MAX]),
-            _ => NOW_MS,
+            _ => odd::NOW_MS,
         };
-        let key = if dice.once_in(16) { None } else { Some(KEY.as_bytes().to_vec()) };
+        let key = if dice.once_in(16) { None } else { Some(odd::USER.as_bytes().to_vec()) };
         Input { key, value, schema_header, timestamp_ms, schema }
     }
 
@@ -129,15 +130,5 @@ impl Forge {
 
 /// The Avro of a valid event.
 fn content(kind: EventType) -> Vec<u8> {
-    let form = serde_json::json!({
-        "type": kind.name(), "event_id": "0190a6e1-7f4e-7c3a-9a51-0242ac120002", "user_id": KEY,
-        "session_id": "s", "props": { "k": "v" }, "device": "tv",
-    });
-    let mut form = form;
-    for (name, value) in writers::body_of(kind) {
-        form[name] = value;
-    }
-    let event = read_event(&form, Defaults { now_ms: NOW_MS }).expect("a valid event");
-    let framed = Encoder::with_ids(|_| 1).event(&event).expect("a small event");
-    framed[5..].to_vec()
+    odd::written(&odd::valid(kind))
 }

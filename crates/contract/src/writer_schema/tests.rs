@@ -159,7 +159,7 @@ proptest::proptest! {
     ) {
         let schema = WriterSchema::parse(1, schemas::of_event(kind).text, &[]).unwrap();
         if let Ok(value) = schema.decode(&content) {
-            drop(crate::records::event::read(kind, value));
+            drop(event::read(kind, value));
         }
     }
 }
