@@ -15,6 +15,7 @@ use crate::import::{self, ImportArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::simulate::{self, SimulateArgs};
+use crate::tap::{self, TapArgs};
 use crate::train::{self, TrainArgs};
 use crate::up::{self, UpArgs};
 
@@ -47,6 +48,7 @@ pub(crate) enum Verb {
     Simulate(SimulateArgs),
     Events(EventsArgs),
     Dlq(DlqArgs),
+    Tap(TapArgs),
     Schema(SchemaArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
@@ -71,7 +73,8 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Evaluate(args) => Box::pin(evaluate::run(settings, &args)).await,
         Verb::Simulate(args) => Box::pin(simulate::run(settings, &args)).await,
         Verb::Events(args) => events::run(settings, &args).await,
-        Verb::Dlq(args) => dlq::run(settings, &args).await,
+        Verb::Dlq(args) => Box::pin(dlq::run(settings, &args)).await,
+        Verb::Tap(args) => tap::run(settings, &args).await,
         Verb::Schema(args) => schema::run(settings, &args).await,
         Verb::Config(args) => config_verb::run(settings, &args),
         Verb::Completions(args) => Ok(completions::run(&args)),

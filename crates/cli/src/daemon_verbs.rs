@@ -69,7 +69,8 @@ pub(crate) async fn run(settings: &Settings, daemon: Daemon) -> Result<ExitCode,
     stop::listen(&drain)?;
     surroundings.ensure_topics().await?;
     let ops_drain = Drain::new();
-    let (_, ops) = surroundings.ops(&ops_drain)?;
+    let admin = if daemon == Daemon::Ingest { surroundings.admin(&drain) } else { None };
+    let (_, ops) = surroundings.ops(&ops_drain, admin)?;
     let told = match daemon {
         Daemon::Ingest => daemons::drained(surroundings.ingest(&drain)).await,
         Daemon::Features => daemons::drained(surroundings.features(&drain)).await,

@@ -1,6 +1,7 @@
 //! The three daemons and the ops listener, as this process starts them: alone or all in one.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
@@ -9,9 +10,12 @@ use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
 use upnext_common::metrics::Metrics;
+use upnext_contract::RegistryClient;
 use upnext_features::Features;
 use upnext_http::{BindError, Health, Limits, Listener, ops};
 use upnext_ingest::Ingest;
+use upnext_ingest::admin::Admin;
+use upnext_ingest::dlq::DeadLetters;
 use upnext_kafka::admin;
 use upnext_serve::{Drained, Running, Serve, ServeError};
 
@@ -96,20 +100,43 @@ impl Surroundings {
         daemon.start().await.map_err(not_served)
     }
 
-    /// Probes and metrics, until `drain`.
+    /// Probes and metrics, until `drain`; and the admin calls, where there are any.
     ///
     /// # Errors
     /// When the port is taken.
-    pub(crate) fn ops(&self, drain: &Drain) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
+    pub(crate) fn ops(
+        &self,
+        drain: &Drain,
+        admin: Option<Admin>,
+    ) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
         let listener =
             Listener::bind(self.config.ops.listen).map_err(|error| taken("ops.listen", &error))?;
         let address = listener.address();
-        let router = ops::router(self.metrics.clone(), self.health.clone());
+        let mut router = ops::router(self.metrics.clone(), self.health.clone());
+        if let Some(admin) = admin {
+            router = router.merge(admin.router());
+        }
         let (limits, drain) = (Limits::from(&self.config.serve), drain.clone());
         let task = tokio::spawn(async move {
             listener.serve(router, limits, drain).await;
         });
         Ok((address, task))
+    }
+}
+
+impl Surroundings {
+    /// The admin calls; only for a listener on loopback. A redrive they started ends with `drain`.
+    pub(crate) fn admin(&self, drain: &Drain) -> Option<Admin> {
+        if !self.config.ops.listen.ip().is_loopback() {
+            return None;
+        }
+        let from = DeadLetters {
+            brokers: self.brokers.clone(),
+            topic_prefix: self.config.kafka.topic_prefix.clone(),
+        };
+        let settings = &self.config.registry;
+        let registry = RegistryClient::new(&self.registry_url, settings, self.clock.clone()).ok();
+        Some(Admin::new(from, registry.map(Arc::new), self.clock.clone(), drain.child()))
     }
 }
 

@@ -1,21 +1,21 @@
 //! `upnext events`: send events by HTTP, or judge them without a system.
 
+mod validate;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use upnext_common::clock::Clock;
-use upnext_common::config::Config;
-use upnext_contract::json::{Defaults, read_event};
-use upnext_contract::{Checks, Limits, Rejection};
 
 use crate::api::Api;
 use crate::endpoints::Target;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::Settings;
+
+use validate::ValidateArgs;
 
 const EVENTS_PER_CALL: usize = 500;
 
@@ -39,14 +39,7 @@ enum EventsVerb {
         #[arg(long)]
         url: Option<String>,
     },
-    /// Judge events (JSON lines) by the contract, without a running system; exit 1 when one is rejected
-    #[command(after_help = "Examples:
-  upnext events validate events.jsonl
-  echo '{\"type\":\"ItemClicked\",\"item_id\":\"p00001\"}' | upnext events validate -")]
-    Validate {
-        /// JSON lines; `-` is standard input
-        file: PathBuf,
-    },
+    Validate(ValidateArgs),
 }
 
 pub(crate) async fn run(settings: &Settings, args: &EventsArgs) -> Result<ExitCode, Failure> {
@@ -56,12 +49,12 @@ pub(crate) async fn run(settings: &Settings, args: &EventsArgs) -> Result<ExitCo
             let api = Api::new(&url.clone().unwrap_or_else(|| Target::find(&config).http()));
             send(&api, &lines(file)?).await
         }
-        EventsVerb::Validate { file } => validate(&config, &lines(file)?),
+        EventsVerb::Validate(args) => validate::run(&config, args),
     }
 }
 
 /// Every line that is not empty, with its number from 1.
-fn lines(file: &Path) -> Result<Vec<(usize, Value)>, Failure> {
+fn lines(file: &Path) -> Result<Vec<(u64, Value)>, Failure> {
     let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())
     } else {
@@ -79,7 +72,7 @@ fn lines(file: &Path) -> Result<Vec<(usize, Value)>, Failure> {
     Ok(events)
 }
 
-async fn send(api: &Api, events: &[(usize, Value)]) -> Result<ExitCode, Failure> {
+async fn send(api: &Api, events: &[(u64, Value)]) -> Result<ExitCode, Failure> {
     let (mut accepted, mut rejected) = (0, 0);
     for batch in events.chunks(EVENTS_PER_CALL) {
         let body: Vec<&Value> = batch.iter().map(|(_, event)| event).collect();
@@ -98,27 +91,7 @@ async fn send(api: &Api, events: &[(usize, Value)]) -> Result<ExitCode, Failure>
     Ok(told(accepted, rejected))
 }
 
-fn validate(config: &Config, events: &[(usize, Value)]) -> Result<ExitCode, Failure> {
-    let checks = Checks::new(Limits::from(&config.ingest));
-    let now_ms = Clock::system().now_ms();
-    let judge = |event: &Value| -> Option<Rejection> {
-        match read_event(event, Defaults { now_ms }) {
-            Ok(event) => checks.first_objection(&event, now_ms),
-            Err(rejection) => Some(rejection),
-        }
-    };
-    let mut rejected = 0;
-    for (line, event) in events {
-        if let Some(Rejection { reason, pointer, detail, .. }) = judge(event) {
-            rejected += 1;
-            output::line(rejection(*line, reason.code(), &pointer, &detail));
-        }
-    }
-    let accepted = u64::try_from(events.len()).unwrap_or(u64::MAX) - rejected;
-    Ok(told(accepted, rejected))
-}
-
-fn rejection(line: usize, reason: &str, pointer: &str, detail: &str) -> String {
+fn rejection(line: u64, reason: &str, pointer: &str, detail: &str) -> String {
     format!("line {line}: {reason} {pointer}: {detail}")
 }
 

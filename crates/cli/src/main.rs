@@ -19,6 +19,7 @@ mod evaluate;
 mod simulate;
 mod events;
 mod dlq;
+mod tap;
 mod schema;
 mod config_verb;
 mod completions;

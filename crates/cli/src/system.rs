@@ -69,7 +69,8 @@ impl System {
         let (backing, surroundings) = Backing::start(config, insecure).await?;
         surroundings.ensure_topics().await?;
         let drains = Drains::default();
-        let (ops_address, ops) = surroundings.ops(&drains.ops)?;
+        let admin = surroundings.admin(&drains.ingest);
+        let (ops_address, ops) = surroundings.ops(&drains.ops, admin)?;
         let serving = surroundings.serve(&drains.serve).await?;
         let endpoints = Endpoints {
             ready: true,

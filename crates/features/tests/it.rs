@@ -5,6 +5,8 @@
 mod crowd;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/late.rs"]
+mod late;
 #[path = "it/plain.rs"]
 mod plain;
 #[path = "it/verify.rs"]

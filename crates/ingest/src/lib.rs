@@ -15,6 +15,7 @@ mod outcome;
 mod partition;
 mod outlet;
 pub mod dlq;
+pub mod admin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,6 @@
 //! `POST /v1/events`: events over HTTP, judged like those on the topic, written to it and acknowledged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,19 @@ pub(crate) struct EventsRequest {
 pub(crate) struct EventsResponse {
     pub(crate) accepted: usize,
     pub(crate) rejected: Vec<RejectedEvent>,
+    /// With `?validate=only`: how many were rejected, by reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) counts: Option<Counts>,
+}
+
+type Counts = BTreeMap<&'static str, usize>;
+
+fn counts_of(rejected: &[RejectedEvent]) -> Counts {
+    let mut counts = Counts::new();
+    for event in rejected {
+        *counts.entry(event.reason).or_default() += 1;
+    }
+    counts
 }
 
 /// One event that was not written, and why.
@@ -110,8 +124,9 @@ pub(crate) async fn post_events(
     let stamp_ms = stamp_ms.unwrap_or_else(|| app.clock.now_ms());
     let values = read_body(request).await?;
     let judged = judge(&app.checks, values, stamp_ms);
+    let counts = mode.validate.is_some().then(|| counts_of(&judged.rejected));
     if judged.accepted.is_empty() {
-        return Ok(all_rejected(judged.rejected, request_id));
+        return Ok(all_rejected(judged.rejected, counts, request_id));
     }
     if mode.validate.is_none() {
         let written =
@@ -120,7 +135,8 @@ pub(crate) async fn post_events(
             app.barrier.wait(&written).await.map_err(|error| error.into_problem())?;
         }
     }
-    let response = EventsResponse { accepted: judged.accepted.len(), rejected: judged.rejected };
+    let response =
+        EventsResponse { accepted: judged.accepted.len(), rejected: judged.rejected, counts };
     Ok((StatusCode::ACCEPTED, Json(response)).into_response())
 }
 
@@ -222,9 +238,15 @@ struct AllRejected {
     problem: ProblemBody,
     accepted: usize,
     rejected: Vec<RejectedEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
 }
 
-fn all_rejected(rejected: Vec<RejectedEvent>, request_id: String) -> Response {
+fn all_rejected(
+    rejected: Vec<RejectedEvent>,
+    counts: Option<Counts>,
+    request_id: String,
+) -> Response {
     let errors = rejected.iter().map(|event| FieldError {
         pointer: format!("/events/{}{}", event.index, event.pointer),
         detail: event.detail.clone(),
@@ -239,7 +261,7 @@ fn all_rejected(rejected: Vec<RejectedEvent>, request_id: String) -> Response {
         request_id,
         errors: errors.collect(),
     };
-    let body = AllRejected { problem, accepted: 0, rejected };
+    let body = AllRejected { problem, accepted: 0, rejected, counts };
     let media_type = [(header::CONTENT_TYPE, problem::MEDIA_TYPE)];
     (StatusCode::UNPROCESSABLE_ENTITY, media_type, Json(body)).into_response()
 }

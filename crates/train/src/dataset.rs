@@ -138,7 +138,7 @@ pub(crate) fn event_id(text: &str, line: u64) -> String {
 }
 
 /// Lines of a plain or gzip file, numbered from 1; empty lines are passed over.
-pub(crate) struct Lines {
+pub struct Lines {
     reader: Box<dyn BufRead + Send>,
     path: String,
     number: u64,
@@ -146,7 +146,9 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
         let shown = path.display().to_string();
         let unreadable = |cause| DatasetError::Unreadable { path: shown.clone(), cause };
         let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -159,11 +161,13 @@ impl Lines {
         Ok(Self { reader, path: shown, number: 0, has_ended: false })
     }
 
-    fn starts_with(&mut self, byte: u8) -> bool {
+    /// Whether nothing was read yet and this is the first byte.
+    pub fn starts_with(&mut self, byte: u8) -> bool {
         self.reader.fill_buf().is_ok_and(|read| read.first() == Some(&byte))
     }
 
-    pub(crate) fn next_line(&mut self) -> Option<Result<(u64, String), DatasetError>> {
+    /// The next line and its number. A line that is too long is an error; so is one that cannot be read, the last.
+    pub fn next_line(&mut self) -> Option<Result<(u64, String), DatasetError>> {
         while !self.has_ended {
             match self.read_one() {
                 Ok(Some(text)) if text.trim().is_empty() => {}

@@ -133,8 +133,33 @@ fn events_are_validated_without_a_system() {
     let output = check(validate(), 1, &[]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("line 2: ") && said.contains("1 accepted, 1 rejected"), "{said}");
+    let output = check(
+        {
+            let mut command = validate();
+            command.args(["--format", "json", "--allow", "missing=1"]);
+            command
+        },
+        0,
+        &[],
+    );
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["ok"], &said["counts"]["missing"]), (&true.into(), &1.into()), "{said}");
+    assert_eq!((&said["failures"][0]["line"], &said["accepted"]), (&2.into(), &1.into()), "{said}");
     std::fs::write(&path, "{\"type\":").unwrap();
-    check(validate(), 64, &["events.jsonl:1:8"]);
+    let output = check(validate(), 1, &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("line 1: format : not JSON"), "{said}");
+    std::fs::write(&path, "no header of ours\n").unwrap();
+    check(validate(), 64, &["the first line must name the columns"]);
+    let rows = "ts_ms,user_id,session_id,item_id,event_type\n1700000000000,u,s,a,view\n\
+        1700000000000,u,s,a,bookmark\n1700000000000,,,a,view\n";
+    std::fs::write(&path, rows).unwrap();
+    let output = check(validate(), 1, &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("line 3: enum /type") && said.contains("1 accepted, 2 rejected"),
+        "{said}"
+    );
 }
 
 #[test]

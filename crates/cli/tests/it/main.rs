@@ -6,6 +6,7 @@ mod running;
 mod exits;
 mod lifecycle;
 mod loop_of_events;
+mod dead_letters;
 mod daemons;
 mod evaluation;
 mod cases;

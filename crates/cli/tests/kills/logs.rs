@@ -77,7 +77,7 @@ impl Logs {
     }
 }
 
-fn source(record: &Record) -> (i32, i64) {
+pub(crate) fn source(record: &Record) -> (i32, i64) {
     (number(record, SOURCE_PARTITION), number(record, SOURCE_OFFSET))
 }
 

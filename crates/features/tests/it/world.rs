@@ -130,6 +130,19 @@ impl World {
         self.send(&outgoing).await;
     }
 
+    /// These events through ingest, without repeats.
+    pub(crate) async fn write_all(&mut self, events: Vec<(Event, i64)>) {
+        let mut outgoing = Vec::new();
+        for (event, record_ms) in events {
+            let partition = partition_of(&event);
+            let log = self.sources.entry(partition).or_default();
+            log.push((event, record_ms));
+            let at = log.len() - 1;
+            outgoing.push(self.valid(partition, at));
+        }
+        self.send(&outgoing).await;
+    }
+
     fn valid(&self, partition: i32, at: usize) -> Outgoing {
         let (event, record_ms) = &self.sources[&partition][at];
         let text = |value: String| Some(Bytes::from(value));
