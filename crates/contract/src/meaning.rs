@@ -11,7 +11,7 @@ impl Reason {
             Self::ShortFrame => "the value is too short to be framed Avro",
             Self::BadMagic => "the value is not framed Avro: it does not start with the magic byte",
             Self::UnknownSchemaId => "the registry knows no schema of the id that the record names",
-            Self::SubjectNotAllowed => "the schema is not one of the event types",
+            Self::SubjectNotAllowed => "the schema is not registered as a record of this topic",
             Self::NotAvro => "what the registry holds under the id is not an Avro schema",
             Self::SchemaLint => {
                 "the schema is dangerous to decode, or not one the contract can read"
@@ -53,8 +53,12 @@ impl Reason {
                 "the producer has to send it again with event_time in milliseconds"
             }
             Self::UnknownSchemaId => "register the schema, then redrive",
-            Self::SubjectNotAllowed => "make the type one of the contract's, then redrive",
-            Self::SchemaLint => "upgrade to a version that can read the schema, then redrive",
+            Self::SubjectNotAllowed => {
+                "register the schema under the topic's subject, then redrive"
+            }
+            Self::SchemaLint => {
+                "mend the producer's schema and send it again: these bytes name the old one"
+            }
             Self::LimitExceeded | Self::Size => "raise ingest.value_bytes_max, then redrive",
             Self::Missing | Self::Range | Self::Enum | Self::Length | Self::Format => {
                 "mend the rule or the schema where it is wrong, then redrive; else the producer sends it again"
