@@ -57,7 +57,7 @@ impl Reason {
                 "register the schema under the topic's subject, then redrive"
             }
             Self::SchemaLint => {
-                "mend the producer's schema and send it again: these bytes name the old one"
+                "the producer mends its schema and sends it again, since these bytes name the old one; or upgrade to a version that reads it, then redrive"
             }
             Self::LimitExceeded | Self::Size => "raise ingest.value_bytes_max, then redrive",
             Self::Missing | Self::Range | Self::Enum | Self::Length | Self::Format => {
