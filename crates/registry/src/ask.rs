@@ -6,6 +6,12 @@ use upnext_http::axum::http::Uri;
 use crate::refusal::Refusal;
 use crate::schemas::{Reference, Scope, Written};
 
+/// What of a schema's surroundings would change how data are read or checked, and is not done here.
+const UNSUPPORTED: &[&str] = &["metadata", "ruleSet", "schemaTagsToAdd", "schemaTagsToRemove"];
+const SCHEMA_BYTES_MAX: usize = 512 << 10;
+const REFERENCES_MAX: usize = 100;
+const SUBJECT_BYTES_MAX: usize = 1_024;
+
 /// A place of the interface. `Subject("a")` is `/subjects/a`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -16,6 +22,7 @@ pub(crate) enum Place {
     Version(String, String),
     VersionSchema(String, String),
     ReferencedBy(String, String),
+    Schemas,
     Schema(String),
     SchemaText(String),
     SchemaVersions(String),
@@ -50,6 +57,7 @@ impl Place {
             ["subjects", subject, "versions", version, "referencedby"] => {
                 Self::ReferencedBy(own(subject), own(version))
             }
+            ["schemas"] => Self::Schemas,
             ["schemas", "ids", id] => Self::Schema(own(id)),
             ["schemas", "ids", id, "schema"] => Self::SchemaText(own(id)),
             ["schemas", "ids", id, "versions"] => Self::SchemaVersions(own(id)),
@@ -94,28 +102,105 @@ impl Switches {
         self.value(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// The part of a list that `offset` and `limit` ask for.
+    pub(crate) fn page<T>(&self, all: impl Iterator<Item = T>) -> Vec<T> {
+        let number = |name| self.value(name).and_then(|value| value.parse::<usize>().ok());
+        let limit = number("limit").filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        all.skip(number("offset").unwrap_or(0)).take(limit).collect()
+    }
+
     /// Whether soft-deleted versions are asked for too.
     pub(crate) fn scope(&self) -> Scope {
-        if self.is_on("deleted") { Scope::All } else { Scope::Live }
+        let is_all = self.is_on("deleted") || self.is_on("deletedOnly");
+        if is_all { Scope::All } else { Scope::Live }
     }
 }
 
+/// A schema to be registered, looked up or compared.
+pub(crate) struct Offered {
+    pub(crate) written: Written,
+    /// The id and version it has elsewhere, for imports.
+    pub(crate) id: Option<u32>,
+    pub(crate) version: Option<u32>,
+}
+
 /// The schema in a request's body.
-pub(crate) fn written(body: &[u8]) -> Result<Written, Refusal> {
+pub(crate) fn offered(body: &[u8]) -> Result<Offered, Refusal> {
     let body = json(body)?;
     let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
     if kind != "AVRO" {
         return Err(Refusal::invalid_schema(format!("type {kind} is not supported, only AVRO")));
     }
+    for field in UNSUPPORTED {
+        if body.get(*field).is_some_and(|value| !is_nothing(value)) {
+            return Err(Refusal::invalid_schema(format!("`{field}` is not supported")));
+        }
+    }
     let text = body.get("schema").and_then(Value::as_str).unwrap_or_default();
     if text.trim().is_empty() {
         return Err(Refusal::invalid_schema("it is empty"));
+    }
+    if text.len() > SCHEMA_BYTES_MAX {
+        let message = format!("Schema has {} bytes, {SCHEMA_BYTES_MAX} are allowed", text.len());
+        return Err(Refusal::new(42_209, message));
     }
     let references: Vec<Reference> = match body.get("references") {
         None | Some(Value::Null) => Vec::new(),
         Some(list) => serde_json::from_value(list.clone()).map_err(Refusal::invalid_schema)?,
     };
-    Ok(Written { text: text.to_owned(), references })
+    if references.len() > REFERENCES_MAX {
+        let message =
+            format!("it has {} references, {REFERENCES_MAX} are allowed", references.len());
+        return Err(Refusal::invalid_schema(message));
+    }
+    // Clients write -1 or 0 where they name none.
+    let number = |name: &str| {
+        let number = body.get(name).and_then(Value::as_i64).filter(|number| *number > 0);
+        number.and_then(|number| u32::try_from(number).ok())
+    };
+    let written = Written { text: text.to_owned(), references };
+    Ok(Offered { written, id: number("id"), version: number("version") })
+}
+
+/// The same where its id and version do not matter.
+pub(crate) fn written(body: &[u8]) -> Result<Written, Refusal> {
+    offered(body).map(|offered| offered.written)
+}
+
+/// Refuses names of subjects that this registry could not keep apart.
+pub(crate) fn check_subject(subject: &str) -> Result<(), Refusal> {
+    if subject.starts_with(":.") || subject.starts_with(":*") {
+        let message = format!("Subject '{subject}' is in a context: contexts are not supported");
+        return Err(Refusal::new(42_208, message));
+    }
+    let is_name = (1..=SUBJECT_BYTES_MAX).contains(&subject.len())
+        && !subject.chars().any(char::is_control)
+        && !matches!(subject, "__GLOBAL" | "__EMPTY");
+    if is_name {
+        return Ok(());
+    }
+    let message = format!("The specified subject '{}' is not valid", subject.escape_debug());
+    Err(Refusal::new(42_208, message))
+}
+
+/// Refuses settings beside the one that is known, rather than forget them silently.
+pub(crate) fn check_only(body: &[u8], known: &str) -> Result<(), Refusal> {
+    let body = json(body)?;
+    let mut fields = body.as_object().into_iter().flatten();
+    match fields.find(|(name, value)| *name != known && !is_nothing(value)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Refusal::new(422, format!("`{name}` is not supported here"))),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// A text field of a request's body.
@@ -172,6 +257,7 @@ mod tests {
         check("/subjects/a%zz", Some(Place::Subject("a%zz".to_owned())));
         check("/config/a?x=1", Some(Place::Config(Some("a".to_owned()))));
         check("/schemas/ids/7/versions", Some(Place::SchemaVersions("7".to_owned())));
+        check("/schemas/guids/g/ids", Some(Place::IdsOfGuid("g".to_owned())));
         check("/associations/resources/-/topic", None);
     }
 

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::schemas::Change;
 
 const FILE_NAME: &str = "registry.log";
+/// Below this, a journal is never worth writing anew.
+const REWRITE_BYTES_MIN: u64 = 1 << 20;
+/// How many times larger than after its last rewriting a journal may become.
+const REWRITE_GROWTH: u64 = 4;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,7 @@ pub(crate) struct Journal {
     file: File,
     /// Bytes that are acknowledged.
     length: u64,
+    length_when_rewritten: u64,
     /// Set when a failed append could not be taken back: nothing more is written.
     is_broken: bool,
 }
@@ -55,7 +60,8 @@ impl Journal {
             line,
             detail,
         })?;
-        let mut journal = Self { path: path.clone(), file, length, is_broken: false };
+        let mut journal =
+            Self { path: path.clone(), file, length, length_when_rewritten: 0, is_broken: false };
         journal.cut().map_err(failed)?;
         Ok((journal, changes))
     }
@@ -77,6 +83,44 @@ impl Journal {
         }
         self.length += u64::try_from(line.len()).unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    /// Whether most of it is likely to be outdated.
+    pub(crate) fn is_overgrown(&self) -> bool {
+        let allowed = self.length_when_rewritten.saturating_mul(REWRITE_GROWTH);
+        !self.is_broken && self.length > REWRITE_BYTES_MIN.max(allowed)
+    }
+
+    /// Puts a journal of `changes` in the place of this one: whatever happens, one of the two is there.
+    pub(crate) fn rewrite(&mut self, changes: &[Change]) -> Result<(), JournalError> {
+        let written = self.write_beside(changes);
+        let (file, length) =
+            written.map_err(|cause| JournalError::Io { path: self.path.clone(), cause })?;
+        (self.file, self.length, self.length_when_rewritten) = (file, length, length);
+        Ok(())
+    }
+
+    fn write_beside(&self, changes: &[Change]) -> io::Result<(File, u64)> {
+        let beside = self.path.with_extension("new");
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        // Locked before it can be found under the name that others look for.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+            TryLockError::Error(error) => error,
+        })?;
+        let mut lines = Vec::new();
+        for change in changes {
+            serde_json::to_writer(&mut lines, change)?;
+            lines.push(b'\n');
+        }
+        file.write_all(&lines)?;
+        file.sync_data()?;
+        std::fs::rename(&beside, &self.path)?;
+        if let Some(directory) = self.path.parent() {
+            sync_directory(directory)?;
+        }
+        Ok((file, u64::try_from(lines.len()).unwrap_or(u64::MAX)))
     }
 
     /// The error for a line that can be read and does not follow from the ones before it.

@@ -37,6 +37,22 @@ impl Ledger {
     /// Writes the change, then takes it in. Callers made sure that it can be taken in.
     pub(crate) fn commit(&mut self, change: Change) -> Result<(), CommitError> {
         self.journal.append(&change)?;
-        Ok(self.schemas.apply(change)?)
+        self.schemas.apply(change)?;
+        self.shorten();
+        Ok(())
+    }
+
+    /// Writes an overgrown journal anew. What is acknowledged stands either way, so a failure is only told.
+    fn shorten(&mut self) {
+        if !self.journal.is_overgrown() {
+            return;
+        }
+        let Some(history) = self.schemas.history() else {
+            tracing::debug!("the journal is left as it is: its history cannot be shortened");
+            return;
+        };
+        if let Err(error) = self.journal.rewrite(&history) {
+            tracing::warn!(%error, "cannot write the journal anew, will retry");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! (`schemas`), how it is kept (`journal`, `ledger`), what is asked (`ask`, `refusal`, `routes`).
 
 mod schemas;
+mod guid;
 mod journal;
 mod ledger;
 mod ask;

@@ -77,6 +77,7 @@ fn answer_to(method: &Method, place: Place, mut ask: Ask<'_>) -> Answer {
         ("GET", Place::ReferencedBy(subject, version)) => {
             subjects::referenced_by(&ask, &subject, &version)
         }
+        ("GET", Place::Schemas) => ids::list(&ask),
         ("GET", Place::Schema(id)) => ids::schema(&ask, &id),
         ("GET", Place::SchemaText(id)) => ids::text(&ask, &id),
         ("GET", Place::SchemaVersions(id)) => ids::versions(&ask, &id),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use upnext_common::item::stable_hash;
 use upnext_contract::compat::{Level, Types};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 mod apply;
+mod history;
 
 pub(crate) use apply::BadChange;
 
@@ -57,6 +57,10 @@ pub(crate) enum Change {
         subject: Option<String>,
         mode: Option<Mode>,
     },
+    /// Ids up to this one were given, though some of them are gone.
+    Given {
+        id: u32,
+    },
 }
 
 /// Whether a subject may change.
@@ -65,18 +69,28 @@ pub(crate) enum Change {
 pub(crate) enum Mode {
     ReadWrite,
     ReadOnly,
+    /// As read-only, and said of all subjects no subject's own mode counts.
+    #[serde(rename = "READONLY_OVERRIDE")]
+    ReadOnlyOverride,
+    /// Schemas come with the ids and versions they had elsewhere, and are not checked.
+    Import,
 }
 
 impl Mode {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ReadWrite, Self::ReadOnly, Self::ReadOnlyOverride, Self::Import];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ReadWrite => "READWRITE",
             Self::ReadOnly => "READONLY",
+            Self::ReadOnlyOverride => "READONLY_OVERRIDE",
+            Self::Import => "IMPORT",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::ReadWrite, Self::ReadOnly].into_iter().find(|mode| mode.name() == name)
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 
@@ -86,6 +100,8 @@ pub(crate) struct Version {
     pub(crate) version: u32,
     pub(crate) id: u32,
     pub(crate) is_deleted: bool,
+    /// Versions in the order in which they were registered, over all subjects.
+    sequence: u64,
 }
 
 /// Which versions a question is about.
@@ -126,6 +142,7 @@ pub(crate) struct Schemas {
     ids: HashMap<String, u32>,
     subjects: BTreeMap<String, Vec<Version>>,
     highest_id: u32,
+    registered: u64,
     level: Option<Level>,
     levels: BTreeMap<String, Level>,
     mode: Option<Mode>,
@@ -147,6 +164,15 @@ impl Schemas {
 
     pub(crate) fn written(&self, id: u32) -> Option<&Written> {
         self.by_id.get(&id).map(|stored| &stored.written)
+    }
+
+    pub(crate) fn highest_id(&self) -> u32 {
+        self.highest_id
+    }
+
+    /// How many schemas are known.
+    pub(crate) fn count(&self) -> usize {
+        self.by_id.len()
     }
 
     pub(crate) fn types(&self, id: u32) -> Option<&Arc<Types>> {
@@ -174,11 +200,11 @@ impl Schemas {
     }
 
     /// Ids of schemas in use that refer to a version of a subject.
-    pub(crate) fn referring_to(&self, subject: &str, version: u32) -> Vec<u32> {
+    pub(crate) fn referring_to(&self, subject: &str, version: u32, scope: Scope) -> Vec<u32> {
         let is_it = |one: &Reference| one.subject == subject && one.version == version;
         let refers = |stored: &Stored| stored.written.references.iter().any(is_it);
         let referring = self.by_id.iter().filter(|(_, stored)| refers(stored)).map(|(id, _)| *id);
-        referring.filter(|id| !self.uses(*id, Scope::Live).is_empty()).collect()
+        referring.filter(|id| !self.uses(*id, scope).is_empty()).collect()
     }
 
     /// The id of a schema that is known, whichever subject it stands under.
@@ -221,6 +247,9 @@ impl Schemas {
     }
 
     pub(crate) fn effective_mode(&self, subject: &str) -> Mode {
+        if self.mode == Some(Mode::ReadOnlyOverride) {
+            return Mode::ReadOnlyOverride;
+        }
         self.mode(Some(subject)).or(self.mode).unwrap_or(Mode::ReadWrite)
     }
 
@@ -266,15 +295,6 @@ fn identity(written: &Written) -> String {
         key.push_str(&format!("\n{} {} {}", reference.name, reference.subject, reference.version));
     }
     key
-}
-
-/// Made of the identity, so that it comes back after a restart without being written down.
-fn guid_of(identity: &str) -> Uuid {
-    let half = |salt: &str| stable_hash(format!("{salt}{identity}").as_bytes()).to_be_bytes();
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&half("guid-high "));
-    bytes[8..].copy_from_slice(&half("guid-low "));
-    Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// With the keys of every object in order, whatever map the library is built with.

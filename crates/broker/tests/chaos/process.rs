@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -30,15 +30,19 @@ pub(crate) struct BrokerProcess {
     pub directory: TempDir,
     port: u16,
     child: Child,
+    /// Kept open: the test harness of the child has something to say after a minute, and ends if nobody listens.
+    _output: Output,
 }
+
+type Output = BufReader<ChildStdout>;
 
 impl BrokerProcess {
     pub(crate) fn start() -> Self {
         let directory = TempDir::new().unwrap();
         let port =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let child = spawn(port, directory.path());
-        Self { directory, port, child }
+        let (child, output) = spawn(port, directory.path());
+        Self { directory, port, child, _output: output }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -48,7 +52,7 @@ impl BrokerProcess {
     /// `kill -9`, then a new process on what is left.
     pub(crate) fn kill_and_restart(&mut self) {
         self.kill();
-        self.child = spawn(self.port, self.directory.path());
+        (self.child, self._output) = spawn(self.port, self.directory.path());
     }
 
     fn kill(&mut self) {
@@ -82,7 +86,7 @@ impl Drop for BrokerProcess {
 }
 
 /// Starts the process and waits until it listens.
-fn spawn(port: u16, directory: &Path) -> Child {
+fn spawn(port: u16, directory: &Path) -> (Child, Output) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "process::broker_process", "--nocapture"])
         .env(ROLE, format!("{port} {}", directory.display()))
@@ -91,8 +95,8 @@ fn spawn(port: u16, directory: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines.map_while(Result::ok).any(|line| line.contains(READY));
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let ready = (&mut output).lines().map_while(Result::ok).any(|line| line.contains(READY));
     assert!(ready, "the broker ended before it listened");
-    child
+    (child, output)
 }

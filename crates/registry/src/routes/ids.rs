@@ -3,13 +3,32 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Answer, Ask};
+use super::{Answer, Ask, described};
 use crate::refusal::Refusal;
 use crate::schemas::{Schemas, Written};
 
 pub(super) fn schema(ask: &Ask<'_>, id: &str) -> Answer {
     let (id, written) = find(ask, id)?;
-    Ok(told(ask.schemas(), id, written))
+    let mut body = told(ask.schemas(), id, written);
+    if ask.switches.is_on("fetchMaxId") {
+        body["maxId"] = json!(ask.schemas().highest_id());
+    }
+    Ok(body)
+}
+
+/// Every version of every subject, or the last of each, as pages.
+pub(super) fn list(ask: &Ask<'_>) -> Answer {
+    let (schemas, scope) = (ask.schemas(), ask.switches.scope());
+    let prefix = super::subjects::prefix(ask);
+    let is_latest_only = ask.switches.is_on("latestOnly");
+    let of_subject = |subject| {
+        let versions = schemas.versions(subject, scope);
+        let from = if is_latest_only { versions.len().saturating_sub(1) } else { 0 };
+        versions.into_iter().skip(from).map(move |version| (subject, version))
+    };
+    let subjects = schemas.subjects(scope).filter(|subject| subject.starts_with(prefix));
+    let versions = ask.switches.page(subjects.flat_map(of_subject));
+    versions.into_iter().map(|(subject, version)| described(schemas, subject, version)).collect()
 }
 
 /// The schema of a GUID, in the form of [`schema`].

@@ -7,7 +7,7 @@ use super::subjects::commit;
 use super::{Answer, Ask};
 use crate::ask;
 use crate::refusal::Refusal;
-use crate::schemas::{Change, Mode};
+use crate::schemas::{Change, Mode, Scope};
 
 pub(super) fn level(ask: &Ask<'_>, subject: Option<&str>) -> Answer {
     let own = ask.schemas().level(subject);
@@ -23,6 +23,8 @@ pub(super) fn level(ask: &Ask<'_>, subject: Option<&str>) -> Answer {
 }
 
 pub(super) fn set_level(ask: &mut Ask<'_>, subject: Option<String>) -> Answer {
+    subject.as_deref().map_or(Ok(()), ask::check_subject)?;
+    ask::check_only(ask.body, "compatibility")?;
     let word = ask::word(ask.body, "compatibility")?;
     let Some(level) = Level::from_name(&word) else {
         let words = Level::ALL.map(Level::name).join(", ");
@@ -58,12 +60,27 @@ pub(super) fn mode(ask: &Ask<'_>, subject: Option<&str>) -> Answer {
 }
 
 pub(super) fn set_mode(ask: &mut Ask<'_>, subject: Option<String>) -> Answer {
+    subject.as_deref().map_or(Ok(()), ask::check_subject)?;
     let word = ask::word(ask.body, "mode")?;
     let Some(mode) = Mode::from_name(&word) else {
-        return Err(Refusal::new(42_204, "Invalid mode. Valid values are READWRITE, READONLY"));
+        let words = Mode::ALL.map(Mode::name).join(", ");
+        return Err(Refusal::new(42_204, format!("Invalid mode. Valid values are {words}")));
     };
+    if mode == Mode::Import && !ask.switches.is_on("force") {
+        importable(ask, subject.as_deref())?;
+    }
     commit(ask, Change::SetMode { subject, mode: Some(mode) })?;
     Ok(json!({ "mode": mode.name() }))
+}
+
+/// Ids that come from elsewhere could be taken already: importing begins with nothing, or with `force=true`.
+fn importable(ask: &Ask<'_>, subject: Option<&str>) -> Result<(), Refusal> {
+    let is_empty = match subject {
+        Some(subject) => ask.schemas().versions(subject, Scope::Live).is_empty(),
+        None => ask.schemas().subjects(Scope::Live).next().is_none(),
+    };
+    let message = "Cannot import since found existing subjects; force=true imports all the same";
+    if is_empty { Ok(()) } else { Err(Refusal::new(42_205, message)) }
 }
 
 /// Answers with the mode that was taken back.

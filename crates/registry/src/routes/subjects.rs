@@ -1,17 +1,31 @@
 //! Subjects and their versions.
 
 use serde_json::{Value, json};
-use upnext_contract::compat;
+use upnext_contract::compat::{self, Types};
 
 use super::{Answer, Ask, compatibility, described, pick};
-use crate::ask;
+use crate::ask::{self, Offered};
 use crate::refusal::Refusal;
 use crate::schemas::{Change, Mode, Scope, Unusable, Version};
 
+/// Schemas kept in all: each costs memory, and time at the start.
+const SCHEMAS_MAX: usize = 50_000;
+
 pub(super) fn list(ask: &Ask<'_>) -> Value {
-    let prefix = ask.switches.value("subjectPrefix").unwrap_or_default();
+    let prefix = prefix(ask);
     let subjects = ask.schemas().subjects(ask.switches.scope());
-    subjects.filter(|subject| subject.starts_with(prefix)).collect()
+    let is_deleted_only = ask.switches.is_on("deletedOnly");
+    let is_asked = |subject: &&str| {
+        subject.starts_with(prefix)
+            && (!is_deleted_only || ask.schemas().versions(subject, Scope::Live).is_empty())
+    };
+    json!(ask.switches.page(subjects.filter(is_asked)))
+}
+
+/// What subjects asked for begin with. There is one context, so that all of them is it.
+pub(super) fn prefix<'a>(ask: &'a Ask<'_>) -> &'a str {
+    let prefix = ask.switches.value("subjectPrefix").unwrap_or_default();
+    prefix.strip_prefix(":*:").unwrap_or(prefix)
 }
 
 /// The version of a subject that holds the schema in the body.
@@ -29,15 +43,40 @@ pub(super) fn look_up(ask: &Ask<'_>, subject: &str) -> Answer {
 
 /// The same schema again gives the same id; a new one must get along with what stands there.
 pub(super) fn register(ask: &mut Ask<'_>, subject: String) -> Answer {
-    let written = ask::written(ask.body)?;
-    let types = ask.schemas().parse(&written).map_err(unusable)?;
-    if let Some(version) = ask.schemas().find(&subject, &written, Scope::Live) {
-        return Ok(registered(ask, version.id));
+    ask::check_subject(&subject)?;
+    let offered = ask::offered(ask.body)?;
+    let types = ask.schemas().parse(&offered.written).map_err(unusable)?;
+    if let Some(version) = ask.schemas().find(&subject, &offered.written, Scope::Live)
+        && offered.id.is_none_or(|id| id == version.id)
+    {
+        return Ok(registered(ask, version.id, version.version));
     }
     writable(ask, &subject)?;
-    let level = ask.schemas().effective_level(&subject);
-    let old = compatibility::live(ask.schemas(), &subject);
-    compat::check(&types, &old, level).map_err(|found| {
+    let is_import = ask.schemas().effective_mode(&subject) == Mode::Import;
+    if !is_import {
+        compatible(ask, &subject, &types)?;
+    }
+    if ask.schemas().count() >= SCHEMAS_MAX {
+        let message = format!("There are {SCHEMAS_MAX} schemas, no more are taken");
+        return Err(Refusal::new(50_001, message));
+    }
+    let known = ask.schemas().id_of(&offered.written);
+    let (id, version) = place(ask, &subject, &offered, known, is_import)?;
+    let schema = if known.is_some() { None } else { Some(offered.written) };
+    commit(ask, Change::Register { subject, version, id, schema })?;
+    Ok(registered(ask, id, version))
+}
+
+/// Clients that name schemas in a header take the GUID from here.
+fn registered(ask: &Ask<'_>, id: u32, version: u32) -> Value {
+    let guid = ask.schemas().guid(id).map(|guid| guid.to_string());
+    json!({ "id": id, "version": version, "guid": guid })
+}
+
+fn compatible(ask: &Ask<'_>, subject: &str, types: &Types) -> Result<(), Refusal> {
+    let level = ask.schemas().effective_level(subject);
+    let old = compatibility::live(ask.schemas(), subject);
+    compat::check(types, &old, level).map_err(|found| {
         let details: Vec<String> = found.iter().map(ToString::to_string).collect();
         let message = format!(
             "Schema being registered is incompatible with an earlier schema for subject \"{subject}\", \
@@ -45,21 +84,33 @@ pub(super) fn register(ask: &mut Ask<'_>, subject: String) -> Answer {
             level.name()
         );
         Refusal::new(409, message)
-    })?;
-    let known = ask.schemas().id_of(&written);
-    let id = known.unwrap_or_else(|| ask.schemas().next_id());
-    let version = ask.schemas().next_version(&subject);
-    let schema = if known.is_some() { None } else { Some(written) };
-    commit(ask, Change::Register { subject, version, id, schema })?;
-    Ok(registered(ask, id))
+    })
 }
 
-/// Clients that name schemas in a header take the GUID from here.
-fn registered(ask: &Ask<'_>, id: u32) -> Value {
-    match ask.schemas().guid(id) {
-        Some(guid) => json!({ "id": id, "guid": guid.to_string() }),
-        None => json!({ "id": id }),
+/// The id and version a schema is to have: where it is imported those it comes with, else the next.
+fn place(
+    ask: &Ask<'_>,
+    subject: &str,
+    offered: &Offered,
+    known: Option<u32>,
+    is_import: bool,
+) -> Result<(u32, u32), Refusal> {
+    let not_permitted = |message: String| Err(Refusal::new(42_205, message));
+    let next = ask.schemas().next_version(subject);
+    if !is_import && offered.id.is_some() {
+        return not_permitted(format!("Subject {subject} is not in import mode"));
     }
+    let id = offered.id.or(known).unwrap_or_else(|| ask.schemas().next_id());
+    let is_taken = known.is_some_and(|known| known != id)
+        || (known.is_none() && ask.schemas().written(id).is_some());
+    if is_taken {
+        return not_permitted(format!("Overwrite new schema with id {id} is not permitted."));
+    }
+    let version = offered.version.filter(|_| is_import).unwrap_or(next);
+    if version < next {
+        return not_permitted(format!("Version {version} of {subject} is not after {}", next - 1));
+    }
+    Ok((id, version))
 }
 
 pub(super) fn versions(ask: &Ask<'_>, subject: &str) -> Answer {
@@ -82,7 +133,7 @@ pub(super) fn version_schema(ask: &Ask<'_>, subject: &str, named: &str) -> Answe
 
 pub(super) fn referenced_by(ask: &Ask<'_>, subject: &str, named: &str) -> Answer {
     let version = pick(ask.schemas(), subject, named, Scope::All)?;
-    Ok(json!(ask.schemas().referring_to(subject, version.version)))
+    Ok(json!(ask.schemas().referring_to(subject, version.version, Scope::Live)))
 }
 
 /// All versions: softly, or for good what was softly deleted before.
@@ -112,7 +163,7 @@ pub(super) fn delete(ask: &mut Ask<'_>, subject: &str) -> Answer {
         }
     };
     for version in &chosen {
-        unreferenced(ask, subject, version.version)?;
+        unreferenced(ask, subject, version.version, is_permanent)?;
     }
     for version in &chosen {
         remove(ask, subject, version.version, is_permanent)?;
@@ -141,7 +192,7 @@ pub(super) fn delete_version(ask: &mut Ask<'_>, subject: &str, named: &str) -> A
         }
         (true, true) | (false, false) => {}
     }
-    unreferenced(ask, subject, number)?;
+    unreferenced(ask, subject, number, is_permanent)?;
     remove(ask, subject, number, is_permanent)?;
     Ok(json!(number))
 }
@@ -163,8 +214,15 @@ fn remove(
     )
 }
 
-fn unreferenced(ask: &Ask<'_>, subject: &str, version: u32) -> Result<(), Refusal> {
-    if ask.schemas().referring_to(subject, version).is_empty() {
+/// For good, also soft-deleted schemas must not refer to it: their ids are still resolved.
+fn unreferenced(
+    ask: &Ask<'_>,
+    subject: &str,
+    version: u32,
+    is_permanent: bool,
+) -> Result<(), Refusal> {
+    let scope = if is_permanent { Scope::All } else { Scope::Live };
+    if ask.schemas().referring_to(subject, version, scope).is_empty() {
         return Ok(());
     }
     let message = format!(
@@ -175,8 +233,8 @@ fn unreferenced(ask: &Ask<'_>, subject: &str, version: u32) -> Result<(), Refusa
 
 fn writable(ask: &Ask<'_>, subject: &str) -> Result<(), Refusal> {
     match ask.schemas().effective_mode(subject) {
-        Mode::ReadWrite => Ok(()),
-        Mode::ReadOnly => {
+        Mode::ReadWrite | Mode::Import => Ok(()),
+        Mode::ReadOnly | Mode::ReadOnlyOverride => {
             Err(Refusal::new(42_205, format!("Subject {subject} is in read-only mode")))
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use upnext_contract::compat::Level;
 
-use super::{Change, Schemas, Scope, Stored, Unusable, Version, Written, guid_of, identity};
+use crate::guid::guid;
+
+use super::{Change, Schemas, Scope, Stored, Unusable, Version, Written, identity};
 
 /// A change that does not follow from the ones before it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +36,10 @@ impl Schemas {
             }
             Change::HardDelete { subject, version } => self.hard_delete(&subject, version),
             Change::SetLevel { subject, level } => self.set_level(subject, level),
+            Change::Given { id } => {
+                self.highest_id = self.highest_id.max(id);
+                Ok(())
+            }
             Change::SetMode { subject, mode } => {
                 match (subject, mode) {
                     (None, mode) => self.mode = mode,
@@ -61,7 +67,9 @@ impl Schemas {
             return Err(BadChange::NoSchema(id));
         }
         let versions = self.subjects.entry(subject).or_default();
-        versions.push(Version { version, id, is_deleted: false });
+        let sequence = self.registered;
+        self.registered += 1;
+        versions.push(Version { version, id, is_deleted: false, sequence });
         Ok(())
     }
 
@@ -72,9 +80,8 @@ impl Schemas {
                 BadChange::NoVersion { subject: reference.subject, version: reference.version }
             }
         })?;
-        let identity = identity(&written);
-        let guid = guid_of(&identity);
-        self.ids.insert(identity, id);
+        let guid = guid(&written);
+        self.ids.insert(identity(&written), id);
         self.by_id.insert(id, Stored { written, types: Arc::new(types), guid });
         self.highest_id = self.highest_id.max(id);
         Ok(())

@@ -109,7 +109,7 @@ fn references_are_found_through_references() {
     schemas.apply(register("b", 1, 2, Some(refer("A", "a", b)))).unwrap();
     let c = r#"{"type":"record","name":"C","fields":[{"name":"b","type":"B"}]}"#;
     assert!(schemas.parse(&refer("B", "b", c)).is_ok());
-    assert_eq!(schemas.referring_to("a", 1), [2]);
+    assert_eq!(schemas.referring_to("a", 1, Scope::Live), [2]);
     let missing = schemas.parse(&refer("B", "gone", c)).unwrap_err();
     assert!(matches!(missing, Unusable::MissingReference(_)));
 }
