@@ -44,6 +44,10 @@ impl Api {
         self.call(Method::POST, path, Some(body), &[]).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        self.call(Method::PUT, path, Some(body), &[]).await
+    }
+
     /// With further headers, by their lowercase names.
     ///
     /// # Errors

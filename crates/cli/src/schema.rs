@@ -1,8 +1,17 @@
 //! `upnext schema`: the contracts in the hands of those who change them.
 
-mod lint;
 mod place;
 mod test;
+mod subjects;
+mod against;
+mod lineage;
+mod announced;
+mod told;
+mod check;
+mod lint;
+mod diff;
+mod register;
+mod codegen;
 
 use std::process::ExitCode;
 
@@ -14,8 +23,12 @@ use crate::settings::Settings;
 /// Check, compare, register and use the schemas of events and items.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  upnext schema check --against git:main
   upnext schema lint
-  upnext schema test")]
+  upnext schema diff git:main
+  upnext schema register --dry-run
+  upnext schema test
+  upnext schema codegen --lang python")]
 pub(crate) struct SchemaArgs {
     #[command(subcommand)]
     verb: SchemaVerb,
@@ -23,8 +36,12 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Debug, Subcommand)]
 enum SchemaVerb {
+    Check(check::CheckArgs),
     Lint(lint::LintArgs),
     Test(test::TestArgs),
+    Diff(diff::DiffArgs),
+    Register(register::RegisterArgs),
+    Codegen(codegen::CodegenArgs),
 }
 
 /// How findings are told.
@@ -36,10 +53,13 @@ enum Format {
     Github,
 }
 
-#[expect(clippy::unused_async, reason = "the verbs that ask a registry wait for it")]
-pub(crate) async fn run(_settings: &Settings, args: &SchemaArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: &Settings, args: &SchemaArgs) -> Result<ExitCode, Failure> {
     match &args.verb {
+        SchemaVerb::Check(args) => check::run(settings, args).await,
         SchemaVerb::Lint(args) => lint::run(args),
         SchemaVerb::Test(args) => test::run(args),
+        SchemaVerb::Diff(args) => diff::run(settings, args).await,
+        SchemaVerb::Register(args) => register::run(settings, args).await,
+        SchemaVerb::Codegen(args) => codegen::run(args),
     }
 }

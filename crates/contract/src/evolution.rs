@@ -37,3 +37,6 @@ pub fn changes(old: &[Contracts], new: &Contracts, level: Level) -> Vec<Change> 
     found.extend(rule_changes::changes(last, new));
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod spec;
 mod context;
 mod columns;
 mod compare;
+pub mod lineage;
 
 pub use columns::build;
 pub use context::{Ask, CONTEXT_ITEMS_MAX, Context, Repeat};

@@ -15,6 +15,7 @@ pub mod signal;
 pub mod pair;
 pub mod item;
 pub mod replay;
+pub mod lineage;
 #[cfg(test)]
 mod sample;
 

@@ -75,21 +75,28 @@ fn renamed<'a>(walk: &mut Walk<'a>, before: &'a Field, after: &'a Field, parent:
     let noted = Noted { kind, place: &place, what, harm, reach, why: why.to_owned() };
     walk.note(noted).was = Some(was);
     let (old, new) = (units::of_name(&before.name), units::of_name(&after.name));
-    if let (Some(old), Some(new)) = (old, new)
-        && old != new
-    {
+    let is_in_another_unit = old.is_some() && new.is_some() && old != new;
+    if let (Some(old), Some(new), true) = (old, new, is_in_another_unit) {
         let what = format!("{} → {}", old.name, new.name);
         let why = "the name states another unit: values are read wrong by its factor";
         walk.breaking(Kind::UnitChanged, &place, what, why);
     }
-    same(walk, before, after, &place);
+    values(walk, before, after, &place);
+    // Said by the name already.
+    if !is_in_another_unit {
+        docs(walk, before.doc.as_deref(), after.doc.as_deref(), &place);
+    }
 }
 
 /// What a field says of itself, beside its name.
 fn same<'a>(walk: &mut Walk<'a>, before: &'a Field, after: &'a Field, place: &str) {
+    values(walk, before, after, place);
+    docs(walk, before.doc.as_deref(), after.doc.as_deref(), place);
+}
+
+fn values<'a>(walk: &mut Walk<'a>, before: &'a Field, after: &'a Field, place: &str) {
     walk.types(&before.kind, &after.kind, place);
     defaults(walk, before.default.as_ref(), after.default.as_ref(), place);
-    docs(walk, before.doc.as_deref(), after.doc.as_deref(), place);
     let lost: Vec<&str> = before
         .aliases
         .iter()

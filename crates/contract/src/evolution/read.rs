@@ -64,6 +64,9 @@ fn explains(change: &Change, path: &str) -> bool {
         | Kind::RuleTightened
         | Kind::RuleLoosened => false,
     };
+    if change.kind == Kind::NameChanged && change.place.is_empty() {
+        return path.is_empty();
+    }
     let places = [Some(change.place.as_str()), change.was.as_deref()];
     !is_silent && places.into_iter().flatten().any(|place| !place.is_empty() && holds(place))
 }

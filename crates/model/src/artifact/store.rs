@@ -205,6 +205,30 @@ impl Artifact {
     }
 }
 
+impl Manifest {
+    /// What the artifact in the directory `path` says about itself; its other files are not looked at.
+    ///
+    /// # Errors
+    /// If it is missing, malformed or of another format.
+    pub fn read(path: &Path) -> Result<Self, ArtifactError> {
+        let manifest = read(path, MANIFEST)?;
+        check_format(&manifest)?;
+        parse(MANIFEST, &manifest)
+    }
+
+    /// Whether it reads feature rows.
+    #[must_use]
+    pub fn has_ranker(&self) -> bool {
+        self.checksums.contains_key(RANKER)
+    }
+
+    /// Whether it reads sequences and what items are like.
+    #[must_use]
+    pub fn has_tower(&self) -> bool {
+        self.checksums.contains_key(TOWER)
+    }
+}
+
 /// The files of one directory, by the checksums of its manifest.
 struct Files<'a> {
     path: &'a Path,
