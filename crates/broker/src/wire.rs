@@ -34,6 +34,9 @@ pub(crate) enum WireError {
     Lost(#[from] std::io::Error),
 }
 
+/// Of an answer before its body, with its length.
+const HEADER_BYTES_MAX: usize = 16;
+
 /// A request, its body still encoded.
 #[derive(Debug)]
 pub(crate) struct Request {
@@ -85,7 +88,8 @@ impl Request {
     /// Answers in another version than was asked in; for the call by which versions are learnt.
     pub(crate) fn answer_as<T: Encodable>(&self, answer: &T, version: i16) -> Answer {
         let failed = |reason: String| WireError::Answer { call: self.call, version, reason };
-        let mut bytes = BytesMut::with_capacity(512);
+        let size = answer.compute_size(version).map_err(|error| failed(error.to_string()))?;
+        let mut bytes = BytesMut::with_capacity(size + HEADER_BYTES_MAX);
         bytes.put_i32(0);
         ResponseHeader::default()
             .with_correlation_id(self.correlation_id)

@@ -10,8 +10,10 @@ use super::WireError;
 
 /// Bytes of the length that goes before every frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
-/// Memory is taken as bytes come in, not as a length promises them.
+/// Memory is taken as bytes come in, not as a length promises them; but for so much at once that a common request is
+/// not moved while it grows.
 const GROWTH_BYTES: usize = 64 << 10;
+const GROWTH_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) struct Frames<R> {
     reader: R,
@@ -52,6 +54,8 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             .filter(|length| *length <= limit)
             .ok_or(WireError::TooLarge { bytes, limit })?;
         while self.buffer.len() < LENGTH_BYTES + length {
+            let missing = LENGTH_BYTES + length - self.buffer.len();
+            self.buffer.reserve(missing.min(GROWTH_BYTES_MAX));
             self.must_read_more().await?;
         }
         self.buffer.advance(LENGTH_BYTES);

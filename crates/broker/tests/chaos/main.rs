@@ -9,6 +9,7 @@
 
 mod compaction;
 mod kills;
+mod pressure;
 mod process;
 mod retention;
 

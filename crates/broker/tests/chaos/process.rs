@@ -60,6 +60,13 @@ impl BrokerProcess {
         self.child.wait().unwrap();
     }
 
+    /// Memory the process has in use.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+    }
+
     /// Bytes of the segments of a topic's partition 0.
     pub(crate) fn log_bytes(&self, topic: &str) -> u64 {
         let directory = self.directory.path().join("topics").join(topic).join("0");

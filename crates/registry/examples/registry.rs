@@ -1,4 +1,4 @@
-//! Runs an embedded registry by itself, for trying it with other clients: `serve PORT DATA_DIR`.
+//! Runs an embedded registry by itself, for trying it with other clients: `registry PORT DATA_DIR`.
 //!
 //! Prints its address as one line and runs until interrupted.
 #![expect(clippy::print_stdout, reason = "the address is what whoever starts it waits for")]
@@ -14,7 +14,7 @@ use upnext_registry::{Registry, RegistryConfig};
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(port), Some(data_dir)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: serve PORT DATA_DIR".into());
+        return Err("usage: registry PORT DATA_DIR".into());
     };
     telemetry::install(&Log::default())?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
