@@ -40,6 +40,9 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     Up(UpArgs),
     Ingest(IngestArgs),
+    /// Decode records for a parent that two of them may have killed.
+    #[command(hide = true)]
+    IngestDecode,
     Features(FeaturesArgs),
     Serve(ServeArgs),
     Import(ImportArgs),
@@ -66,6 +69,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Up(args) => Box::pin(up::run(settings, &args)).await,
         Verb::Ingest(IngestArgs {}) => daemon_verbs::run(settings, Daemon::Ingest).await,
+        Verb::IngestDecode => daemon_verbs::decode(),
         Verb::Features(FeaturesArgs {}) => daemon_verbs::run(settings, Daemon::Features).await,
         Verb::Serve(ServeArgs {}) => daemon_verbs::run(settings, Daemon::Serve).await,
         Verb::Import(args) => Box::pin(import::run(settings, &args)).await,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use upnext_common::drain::Drain;
 use upnext_common::telemetry;
+use upnext_ingest::rehearsal;
 
 use crate::daemons::{self, Surroundings};
 use crate::endpoints::Target;
@@ -79,6 +80,13 @@ pub(crate) async fn run(settings: &Settings, daemon: Daemon) -> Result<ExitCode,
     ops_drain.start();
     daemons::finish(ops).await;
     output::note(format!("drained {}", told?));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `upnext ingest` runs as its child: records in on standard input, one byte each out.
+pub(crate) fn decode() -> Result<ExitCode, Failure> {
+    rehearsal::run(std::io::stdin(), std::io::stdout())
+        .map_err(|error| Failure::Other(error.into()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -51,7 +51,9 @@ impl Surroundings {
             brokers: self.brokers.clone(),
             registry_url: self.registry_url.clone(),
             metrics: self.metrics.clone(),
+            health: self.health.clone(),
             clock: self.clock.clone(),
+            decoder: std::env::current_exe().ok(),
         };
         let drain = drain.clone();
         tokio::spawn(async move {

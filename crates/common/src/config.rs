@@ -76,11 +76,12 @@ mod tests {
     #[test]
     fn the_template_holds_every_key_with_its_default() {
         let mut config: Config = toml::from_str(&uncommented()).unwrap();
-        // These four have no default; the template shows examples.
+        // These five have no default; the template shows examples.
         for unset in [&mut config.kafka.brokers, &mut config.registry.url, &mut config.redis.url] {
             assert!(unset.take().is_some());
         }
         assert!(config.kafka.events_retention_ms.take().is_some());
+        assert!(config.ingest.instance_id.take().is_some());
         assert_eq!(config, Config::default());
     }
 

@@ -81,9 +81,44 @@ pub struct Metrics {
     pub duplicates: Family<StageLabels, Counter>,
     pub late_events: Counter,
     pub state_resets: Family<StageLabels, Counter>,
+    pub rejections: Rejections,
     pub live_items: Gauge,
     pub model_swaps: Counter,
     pub model_refusals: Counter,
+}
+
+/// How much of what comes in is rejected.
+#[derive(Clone, Debug)]
+pub struct Rejections {
+    /// Share of records rejected over a minute, 0 to 1.
+    pub ratio: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// 1 while that is more than is usual.
+    pub alarm: Gauge,
+    /// Partitions that are held since nearly all of their records are rejected.
+    pub held: Gauge,
+}
+
+impl Rejections {
+    fn new(registry: &mut Registry) -> Self {
+        let found =
+            Self { ratio: Gauge::default(), alarm: Gauge::default(), held: Gauge::default() };
+        let mut add = |name: &str, help: &str, gauge: &Gauge| {
+            registry.register(name, help, gauge.clone());
+        };
+        add(
+            "ingest_rejected_alarm",
+            "1 while more records are rejected than ingest.reject_alarm_share",
+            &found.alarm,
+        );
+        add(
+            "ingest_held_partitions",
+            "Partitions held since nearly all of their records are rejected",
+            &found.held,
+        );
+        let help = "Share of records rejected over a minute";
+        registry.register("ingest_rejected_ratio", help, found.ratio.clone());
+        found
+    }
 }
 
 impl Default for Metrics {
@@ -144,6 +179,7 @@ impl Metrics {
             model_swaps: count(&mut registry, "model_swaps", "Artifacts taken into use"),
             model_refusals: count(&mut registry, "model_refusals", "Artifacts refused"),
             rule_warnings: rule_warnings(&mut registry),
+            rejections: Rejections::new(&mut registry),
             registry: Arc::new(registry),
             answers,
             answer_duration,

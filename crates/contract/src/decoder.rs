@@ -8,7 +8,7 @@ use upnext_common::event::Event;
 use upnext_common::fault::Fault;
 use upnext_common::item::Item;
 
-use crate::client::{Lookup, RegistryClient, RegistryError};
+use crate::client::{Lookup, Need, RegistryClient, RegistryError};
 use crate::framing::{SchemaKey, unframe};
 use crate::records::artifact::ArtifactAnnounced;
 use crate::records::{artifact, decision, event, item};
@@ -92,7 +92,7 @@ impl Decoder {
 
     async fn decode(&self, value: &[u8]) -> Result<(Arc<WriterSchema>, Value), DecodeError> {
         let (schema_id, content) = unframe(value).map_err(Rejection::from)?;
-        let schema = schema_of(&self.client, schema_id.into())
+        let schema = schema_of(&self.client, schema_id.into(), None)
             .await
             .map_err(|cause| DecodeError::Trouble { schema_id, cause })??;
         let decoded = schema.decode(content)?;
@@ -104,8 +104,9 @@ impl Decoder {
 pub(crate) async fn schema_of(
     client: &RegistryClient,
     key: SchemaKey,
+    need: Option<Need>,
 ) -> Result<Result<Arc<WriterSchema>, Rejection>, RegistryError> {
-    let rejection = match client.schema(key).await {
+    let rejection = match client.found(key, need).await {
         Ok(schema) => return Ok(Ok(schema)),
         Err(Lookup::Trouble(cause)) => return Err(cause),
         Err(Lookup::Unknown) => {

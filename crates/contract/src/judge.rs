@@ -7,7 +7,7 @@ use upnext_common::fault::Fault;
 use upnext_common::metrics::Metrics;
 
 use crate::checks::{Checks, Limits, check_key, time};
-use crate::client::{RegistryClient, RegistryError};
+use crate::client::{Need, RegistryClient, RegistryError};
 use crate::decoder::{foreign, schema_of};
 use crate::framing::{SchemaKey, unframe_with};
 use crate::records::event;
@@ -67,11 +67,20 @@ impl Contract {
     /// # Errors
     /// When the registry is in trouble.
     pub async fn judge(&self, raw: Raw<'_>) -> Result<Verdict, Trouble> {
+        self.judge_for(raw, None).await
+    }
+
+    /// As [`Self::judge`], for a record of which more is known than that it is here.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub async fn judge_for(&self, raw: Raw<'_>, need: Option<Need>) -> Result<Verdict, Trouble> {
         let (key, content) = match self.judge.unframed(raw) {
             Ok(parts) => parts,
             Err(rejection) => return Ok(Verdict::Reject(rejection)),
         };
-        let schema = self.schema(key).await.map_err(|cause| Trouble { schema_id: key, cause })?;
+        let found = self.schema(key, need).await;
+        let schema = found.map_err(|cause| Trouble { schema_id: key, cause })?;
         Ok(match schema {
             Ok(schema) => self.judge.verdict(&schema, content, raw),
             Err(rejection) => Verdict::Reject(rejection),
@@ -93,8 +102,9 @@ impl Contract {
     async fn schema(
         &self,
         key: SchemaKey,
+        need: Option<Need>,
     ) -> Result<Result<Arc<WriterSchema>, Rejection>, RegistryError> {
-        let found = schema_of(&self.client, key).await?;
+        let found = schema_of(&self.client, key, need).await?;
         if let Ok(schema) = &found
             && schema.event_type().is_some()
             && schema.subjects().is_none()

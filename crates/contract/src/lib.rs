@@ -32,7 +32,7 @@ pub mod compat;
 pub mod evolution;
 
 pub use checks::{Checks, Limits};
-pub use client::{Lookup, RegistryClient, RegistryError};
+pub use client::{Lookup, Need, RegistryClient, RegistryError, SchemaSource};
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder};
 pub use framing::{FramingError, SCHEMA_HEADER, SchemaKey, unframe};

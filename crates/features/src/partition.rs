@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
 use tracing::{error, info, warn};
 use upnext_common::drain::Drain;
-use upnext_kafka::Record;
-use upnext_kafka::group::Assignment;
+use upnext_kafka::group::{Assignment, Records};
 use upnext_store::{Owned, Session, StoreError};
 
 use crate::Shared;
@@ -128,7 +126,7 @@ async fn open<S: Stage>(
 /// Until stopped; then what was applied is flushed, unless the partition belongs to somebody else by now.
 async fn work<S: Stage>(
     worker: &mut Worker<S>,
-    records: &mut Receiver<Record>,
+    records: &mut Records,
     stop: &Stop,
 ) -> Result<(), Trouble> {
     let mut batch = Vec::with_capacity(RECORDS_MAX);

@@ -7,16 +7,31 @@
 //!
 //! Trouble is never a verdict. While the registry cannot say what a schema id means, the partition waits and asks
 //! again; the others flow on. When a record cannot be delivered, the partition starts again at its last
-//! acknowledged position.
+//! acknowledged position. When nearly all of a partition is rejected, it is held (`rejects`): the upstream is broken,
+//! and the dead letters are not its archive.
 //!
-//! Ingest keeps no state.
+//! Reading order: `partition` (the loop), `judging` with `marks` and `rehearsal` (the verdict), `flight` with `outcome`,
+//! `limits` and `outlet` (the way out), `rejects` and `watch` (what operators see), `in_hand` (what survives a crash).
+//!
+//! Ingest keeps no state of the log: what it writes to its data directory are known schemas, and which records were in
+//! hand when it died.
 
 mod outcome;
 mod partition;
 mod outlet;
+mod judging;
+mod marks;
+mod flight;
+mod limits;
+mod rejects;
+mod watch;
+mod in_hand;
+pub mod rehearsal;
+mod fuse;
 pub mod dlq;
 pub mod admin;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,11 +45,15 @@ use upnext_common::fault::Fault;
 use upnext_common::metrics::Metrics;
 use upnext_common::topic::Topic;
 use upnext_contract::{Contract, Encoder, Limits, RegistryClient, RegistryError};
+use upnext_http::Health;
 use upnext_kafka::KafkaError;
 use upnext_kafka::group::{Assignment, FromCommit, GroupSettings, Reader};
 
+use in_hand::InHand;
+use marks::Marks;
 use outcome::Stamp;
 use outlet::Outlet;
+use watch::Watch;
 
 /// Wait between two attempts to reach the registry at start.
 const REGISTER_RETRY: Duration = Duration::from_millis(500);
@@ -47,7 +66,11 @@ pub struct Ingest {
     pub brokers: String,
     pub registry_url: String,
     pub metrics: Metrics,
+    pub health: Health,
     pub clock: Clock,
+    /// The program that decodes, under [`rehearsal::VERB`], what may have killed this process; `None`: it is decoded
+    /// here again.
+    pub decoder: Option<PathBuf>,
 }
 
 /// Why the daemon cannot go on.
@@ -80,6 +103,12 @@ pub struct Drained {
 
 /// What the partitions share.
 pub(crate) struct Shared {
+    pub(crate) client: Arc<RegistryClient>,
+    pub(crate) marks: Marks,
+    pub(crate) limits: limits::Limits,
+    pub(crate) watch: Watch,
+    pub(crate) in_hand: InHand,
+    pub(crate) decoder: Option<PathBuf>,
     pub(crate) contract: Contract,
     pub(crate) outlet: Outlet,
     pub(crate) stamp: Stamp,
@@ -90,6 +119,12 @@ pub(crate) struct Shared {
     pub(crate) rejected: AtomicU64,
 }
 
+impl Shared {
+    pub(crate) fn commit_wait(&self) -> Duration {
+        Duration::from_millis(self.config.ingest.batch_wait_ms.max(1))
+    }
+}
+
 impl Ingest {
     /// Runs until drained: then everything judged is delivered and committed.
     ///
@@ -98,32 +133,67 @@ impl Ingest {
     pub async fn run(self, drain: Drain) -> Result<Drained, IngestError> {
         let client =
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
-        let client = Arc::new(client);
+        let client = Arc::new(client.with_files(&self.config.data_dir));
         let prefix = &self.config.kafka.topic_prefix;
         let Some(encoder) = register(&client, prefix, &drain).await? else {
             return Ok(Drained::default());
         };
         let topic = Topic::Events.name(prefix);
+        let brokers = self.brokers.clone();
         let mut settings = GroupSettings::new(&self.config.ingest.group, &topic);
         settings.queue_max = self.config.ingest.partition_queue_max;
-        let shared = Arc::new(Shared {
-            contract: Contract::new(client, Limits::from(&self.config.ingest), &topic)
+        settings.queue_bytes_max = self.config.ingest.partition_queue_bytes_max;
+        settings.instance_id = self.config.ingest.instance_id.clone();
+        let shared = Arc::new(self.shared(client, encoder, &topic)?);
+        let outcomes = (Topic::Valid, Topic::DeadLetters);
+        let prefix = &shared.config.kafka.topic_prefix;
+        let outcomes = (outcomes.0.name(prefix), outcomes.1.name(prefix));
+        let outcomes = (outcomes.0.as_str(), outcomes.1.as_str());
+        shared.limits.ask_first(&brokers, outcomes).await;
+        shared.outlet.fit(shared.limits.batch())?;
+        // The reader outlives the drain signal, so that the last commits still go out.
+        let reader = Reader::start(&brokers, settings, Arc::new(FromCommit), Drain::new())?;
+        info!(%topic, "ingest reads");
+        let aside = async {
+            tokio::join!(shared.limits.keep(&brokers, outcomes, &drain), shared.watch.keep(&drain));
+        };
+        let (done, ()) = tokio::join!(read(reader, &shared, &drain), aside);
+        done?;
+        Ok(Drained {
+            accepted: shared.accepted.load(Ordering::Acquire),
+            rejected: shared.rejected.load(Ordering::Acquire),
+        })
+    }
+
+    fn shared(
+        self,
+        client: Arc<RegistryClient>,
+        encoder: Encoder,
+        topic: &str,
+    ) -> Result<Shared, KafkaError> {
+        let ingest = &self.config.ingest;
+        let watch = Watch::new(
+            self.clock.clone(),
+            self.metrics.clone(),
+            self.health,
+            ingest.reject_alarm_share,
+        );
+        Ok(Shared {
+            contract: Contract::new(Arc::clone(&client), Limits::from(ingest), topic)
                 .counting(&self.metrics),
+            client,
             outlet: Outlet::new(&self.brokers)?,
-            stamp: Stamp::new(prefix, encoder),
+            stamp: Stamp::new(&self.config.kafka.topic_prefix, encoder),
+            marks: Marks::new(&self.brokers, topic, self.clock.clone()),
+            limits: limits::Limits::new(),
+            in_hand: InHand::open(&self.config.data_dir, topic, &ingest.group),
+            watch,
+            decoder: self.decoder,
             metrics: self.metrics,
             clock: self.clock,
             config: self.config,
             accepted: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
-        });
-        // The reader outlives the drain signal, so that the last commits still go out.
-        let reader = Reader::start(&self.brokers, settings, Arc::new(FromCommit), Drain::new())?;
-        info!(%topic, "ingest reads");
-        read(reader, &shared, &drain).await?;
-        Ok(Drained {
-            accepted: shared.accepted.load(Ordering::Acquire),
-            rejected: shared.rejected.load(Ordering::Acquire),
         })
     }
 }

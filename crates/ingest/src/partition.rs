@@ -1,40 +1,40 @@
 //! One partition: judge in order, send in order, commit what is acknowledged.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 use upnext_common::drain::Drain;
-use upnext_common::metrics::{EventLabels, LagLabels};
-use upnext_contract::{Raw, Reason, Rejection, SCHEMA_HEADER, Verdict};
-use upnext_kafka::group::{Assignment, Claim};
-use upnext_kafka::{Delivery, KafkaError, Outgoing, Record};
+use upnext_kafka::group::{Assignment, Records};
+use upnext_kafka::{KafkaError, Record};
 
 use crate::Shared;
+use crate::flight::Flight;
+use crate::in_hand::Suspects;
+use crate::judging::Judge;
+use crate::rejects::{Gate, GateSettings, Turn};
 
-/// Waits between two looks at a record whose schema the registry could not give.
-const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(100);
-const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Wait before a partition starts again after a record could not be delivered.
-const REDELIVER_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const REDELIVER_WAIT: Duration = Duration::from_millis(200);
 /// Longest wait for what is under way once stopped. A broker that is away would be waited for without end; what it
 /// has not acknowledged is not committed, and so comes again.
 const LAND_WAIT_MAX: Duration = Duration::from_secs(5);
-
-const ACCEPTED: &str = "accepted";
-const REJECTED: &str = "rejected";
+/// Records taken in hand at once: written down together, and tried in a child together should they kill.
+const BATCH_MAX: usize = 64;
 
 /// Works until the partition is taken away, the daemon drains, or a delivery fails; in the last case the
 /// partition is begun again where everything before it is acknowledged.
 pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drain) {
-    let Assignment { partition, start_offset, mut records, revoked, claim } = assignment;
+    let Assignment { partition, start_offset, records, revoked, claim } = assignment;
     info!(partition, start_offset, "partition begins");
     let stop = Stop { revoked, drain };
-    let mut flight = Flight::new(partition, start_offset, claim, Arc::clone(&shared));
-    let outcome = work(&mut records, &mut flight, &stop).await;
+    let flight = Flight::new(partition, start_offset, claim, Arc::clone(&shared));
+    let suspects = shared.in_hand.begin(partition);
+    let mut work = Work::new(partition, records, flight, suspects, &shared);
+    let outcome = work.until(&stop).await;
+    work.gate_opens("the partition ends here");
+    let Work { mut flight, .. } = work;
     let outcome = match outcome {
         Ok(()) => match tokio::time::timeout(LAND_WAIT_MAX, flight.land()).await {
             Ok(landed) => landed,
@@ -46,24 +46,26 @@ pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drai
         Err(cause) => Err(cause),
     };
     flight.commit();
+    shared.in_hand.clear(partition);
     if let Err(cause) = outcome {
         warn!(partition, %cause, "a record was not delivered, the partition starts again");
-        if matches!(cause, KafkaError::Fatal { .. }) {
-            shared.outlet.replace(flight.generation);
-        }
         tokio::time::sleep(REDELIVER_WAIT).await;
-        flight.claim.reposition(flight.next_offset);
+        flight.begin_again(&cause).await;
     }
 }
 
 /// When to stop: the partition was taken away, or the daemon drains.
-struct Stop {
+pub(crate) struct Stop {
     revoked: Drain,
     drain: Drain,
 }
 
 impl Stop {
-    async fn started(&self) {
+    fn has_started(&self) -> bool {
+        self.revoked.has_started() || self.drain.has_started()
+    }
+
+    pub(crate) async fn started(&self) {
         tokio::select! {
             () = self.revoked.started() => {}
             () = self.drain.started() => {}
@@ -71,202 +73,134 @@ impl Stop {
     }
 }
 
-async fn work(
-    records: &mut tokio::sync::mpsc::Receiver<Record>,
-    flight: &mut Flight,
-    stop: &Stop,
-) -> Result<(), KafkaError> {
-    let wait = Duration::from_millis(flight.shared.config.ingest.batch_wait_ms.max(1));
-    let mut commit_at = Instant::now() + wait;
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.started() => return Ok(()),
-            landed = flight.landed(), if !flight.is_empty() => landed?,
-            () = tokio::time::sleep_until(commit_at), if flight.has_news() => {}
-            record = records.recv(), if flight.has_room() => {
-                let Some(record) = record else { return Ok(()) };
-                let Some(verdict) = judge(&flight.shared, &record, stop).await else {
-                    return Ok(());
-                };
-                flight.launch(&record, verdict).await?;
-            }
-        }
-        if Instant::now() >= commit_at || flight.is_due() {
-            flight.commit();
-            commit_at = Instant::now() + wait;
-        }
-    }
-}
-
-/// The verdict, however long the registry takes to say what it needs. `None` when stopped meanwhile.
-async fn judge(shared: &Shared, record: &Record, stop: &Stop) -> Option<Verdict> {
-    let raw = Raw {
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        schema_header: record.header(SCHEMA_HEADER),
-        timestamp_ms: record.timestamp_ms,
-    };
-    let mut wait = TROUBLE_WAIT_MIN;
-    loop {
-        let trouble = match shared.contract.judge(raw).await {
-            Ok(verdict) => {
-                if wait > TROUBLE_WAIT_MIN {
-                    info!(partition = record.partition, "partition goes on");
-                }
-                return Some(verdict);
-            }
-            Err(trouble) => trouble,
-        };
-        if wait == TROUBLE_WAIT_MIN {
-            warn!(partition = record.partition, offset = record.offset, %trouble, "partition waits");
-        }
-        tokio::select! {
-            () = stop.started() => return None,
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(TROUBLE_WAIT_MAX),
-        }
-    }
-}
-
-/// One record on its way out.
-struct Launched {
-    offset: i64,
-    delivery: Delivery,
-    label: EventLabels,
-}
-
-/// Records of one partition that are sent and not yet acknowledged, in order.
-struct Flight {
+struct Work {
     partition: i32,
-    /// Everything before it is acknowledged.
-    next_offset: i64,
-    committed_offset: i64,
-    claim: Claim,
-    launched: VecDeque<Launched>,
-    /// Acknowledged since the last commit, by verdict.
-    news: HashMap<EventLabels, u64>,
-    newest_timestamp_ms: i64,
-    /// Of the producer in use when this partition began.
-    generation: u64,
+    records: Records,
+    /// Taken from the queue and not judged yet, newest first.
+    batch: Vec<Record>,
+    flight: Flight,
+    judge: Judge,
+    gate: Gate,
+    commit_at: Instant,
     shared: Arc<Shared>,
 }
 
-impl Flight {
-    fn new(partition: i32, start_offset: i64, claim: Claim, shared: Arc<Shared>) -> Self {
+impl Work {
+    fn new(
+        partition: i32,
+        records: Records,
+        flight: Flight,
+        suspects: Suspects,
+        shared: &Arc<Shared>,
+    ) -> Self {
+        let ingest = &shared.config.ingest;
+        let gate = Gate::new(GateSettings {
+            share_max: ingest.reject_pause_share,
+            records_min: ingest.reject_pause_records_min,
+            probe: Duration::from_millis(ingest.reject_probe_ms),
+        });
         Self {
             partition,
-            next_offset: start_offset,
-            committed_offset: start_offset,
-            claim,
-            launched: VecDeque::new(),
-            news: HashMap::new(),
-            newest_timestamp_ms: 0,
-            generation: shared.outlet.producer().0,
-            shared,
+            records,
+            batch: Vec::with_capacity(BATCH_MAX),
+            flight,
+            judge: Judge::new(suspects, Arc::clone(shared)),
+            gate,
+            commit_at: Instant::now() + shared.commit_wait(),
+            shared: Arc::clone(shared),
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.launched.is_empty()
-    }
-
-    fn has_room(&self) -> bool {
-        self.launched.len() < self.shared.config.ingest.batch_records_max.max(1)
-    }
-
-    fn has_news(&self) -> bool {
-        self.next_offset > self.committed_offset
-    }
-
-    fn is_due(&self) -> bool {
-        let max = i64::try_from(self.shared.config.ingest.batch_records_max).unwrap_or(i64::MAX);
-        self.next_offset - self.committed_offset >= max
-    }
-
-    /// Sends what became of a record.
-    async fn launch(&mut self, record: &Record, verdict: Verdict) -> Result<(), KafkaError> {
-        let (outgoing, label) = self.outcome(record, verdict);
-        let delivery = match self.shared.outlet.send(&outgoing).await {
-            Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
-            sent => sent?,
-        };
-        self.newest_timestamp_ms = record.timestamp_ms;
-        self.launched.push_back(Launched { offset: record.offset, delivery, label });
-        Ok(())
-    }
-
-    fn outcome(&self, record: &Record, verdict: Verdict) -> (Outgoing, EventLabels) {
-        let rejection = match verdict {
-            Verdict::Accept(event) => match self.shared.stamp.valid(record, &event) {
-                Some(outgoing) => {
-                    return (outgoing, EventLabels { verdict: ACCEPTED, reason: "none" });
+    async fn until(&mut self, stop: &Stop) -> Result<(), KafkaError> {
+        loop {
+            let may_judge = self.flight.has_room() && !self.waits();
+            if may_judge && !self.batch.is_empty() {
+                if stop.has_started() || !self.judge_batch(stop).await? {
+                    return Ok(());
                 }
-                None => Rejection::new(Reason::Size, "", "the event does not fit a record"),
-            },
-            Verdict::Reject(rejection) => rejection,
-        };
-        let label = EventLabels { verdict: REJECTED, reason: rejection.reason.code() };
-        (self.shared.stamp.dead(record, &rejection, self.shared.clock.now_ms()), label)
-    }
-
-    /// A record the broker will not take goes without its value: its headers say where the original stands.
-    async fn send_bare(&self, outgoing: Outgoing, cause: &str) -> Result<Delivery, KafkaError> {
-        error!(
-            partition = self.partition,
-            cause, "record refused by the broker, sent without value"
-        );
-        let bare = Outgoing { value: None, ..outgoing };
-        self.shared.outlet.send(&bare).await
-    }
-
-    /// Waits for the oldest record's acknowledgement. Cancel safe.
-    async fn landed(&mut self) -> Result<(), KafkaError> {
-        let Some(oldest) = self.launched.front_mut() else { return Ok(()) };
-        (&mut oldest.delivery).await?;
-        if let Some(done) = self.launched.pop_front() {
-            self.next_offset = done.offset + 1;
-            *self.news.entry(done.label).or_default() += 1;
+                self.commit_due();
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = stop.started() => return Ok(()),
+                landed = self.flight.landed(), if !self.flight.is_empty() => landed?,
+                () = tokio::time::sleep_until(self.commit_at), if self.flight.has_news() => {}
+                () = sleep_until(self.gate.opens_at()), if self.waits() => {}
+                count = self.records.recv_many(&mut self.batch, BATCH_MAX), if may_judge => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    self.batch.reverse();
+                }
+            }
+            self.commit_due();
         }
-        Ok(())
     }
 
-    /// Waits for everything under way.
-    async fn land(&mut self) -> Result<(), KafkaError> {
-        while !self.is_empty() {
-            self.landed().await?;
+    /// Judges and sends what is in hand, as far as there is room and nothing speaks against it. Whether to go on.
+    async fn judge_batch(&mut self, stop: &Stop) -> Result<bool, KafkaError> {
+        if let (Some(last), Some(first)) = (self.batch.first(), self.batch.last()) {
+            self.shared.in_hand.take(self.partition, first.offset, last.offset);
         }
-        Ok(())
-    }
-
-    fn give_up(&self) {
-        let count = self.launched.len();
-        warn!(partition = self.partition, count, "stopped before all was acknowledged");
-    }
-
-    /// Says that everything acknowledged is done, and counts it.
-    fn commit(&mut self) {
-        if !self.has_news() {
-            return;
-        }
-        self.claim.commit(self.next_offset);
-        self.committed_offset = self.next_offset;
-        for (label, count) in self.news.drain() {
-            let total = if label.verdict == ACCEPTED {
-                &self.shared.accepted
-            } else {
-                &self.shared.rejected
+        while self.flight.has_room()
+            && !self.waits()
+            && let Some(record) = self.batch.pop()
+        {
+            let Some(verdict) = self.judge.verdict(&record, &mut self.flight, stop).await? else {
+                return Ok(false);
             };
-            total.fetch_add(count, Ordering::AcqRel);
-            self.shared.metrics.events.get_or_create(&label).inc_by(count);
+            let is_rejected = self.flight.launch(&record, verdict).await?;
+            self.note(is_rejected);
         }
-        self.note_lag();
+        if self.batch.is_empty() && self.records.is_empty() {
+            self.shared.in_hand.clear(self.partition);
+        }
+        Ok(true)
     }
 
-    fn note_lag(&self) {
-        let topic = upnext_common::topic::Topic::Events.base().to_owned();
-        let labels = LagLabels { topic, partition: self.partition };
-        let age_ms = (self.shared.clock.now_ms() - self.newest_timestamp_ms).max(0);
-        let gauge = self.shared.metrics.consumer_lag_seconds.get_or_create(&labels);
-        gauge.set(age_ms as f64 / 1_000.0);
+    /// Whether the gate is closed just now.
+    fn waits(&self) -> bool {
+        self.gate.opens_at().is_some_and(|at| self.shared.clock.instant() < at)
+    }
+
+    fn note(&mut self, is_rejected: bool) {
+        match self.gate.note(is_rejected, self.shared.clock.instant()) {
+            Turn::Nothing => {}
+            Turn::Closed { share, records } => {
+                self.shared.watch.held(self.partition, true);
+                error!(
+                    partition = self.partition,
+                    share,
+                    records,
+                    "nearly all is rejected: the partition is held, one record is tried now and then"
+                );
+            }
+            Turn::Opened => {
+                self.shared.watch.held(self.partition, false);
+                info!(partition = self.partition, "records pass again, the partition goes on");
+            }
+        }
+    }
+
+    fn gate_opens(&mut self, why: &str) {
+        if self.gate.is_held() {
+            self.shared.watch.held(self.partition, false);
+            info!(partition = self.partition, why, "no longer held here");
+        }
+    }
+
+    fn commit_due(&mut self) {
+        if self.flight.is_due() || (self.flight.has_news() && Instant::now() >= self.commit_at) {
+            self.flight.commit();
+            self.commit_at = Instant::now() + self.shared.commit_wait();
+        }
+    }
+}
+
+async fn sleep_until(at: Option<std::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use tracing::{info, warn};
@@ -16,6 +18,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a created topic may take until it is known, and how often that is looked at.
 const KNOWN_BOUND: Duration = Duration::from_secs(10);
 const KNOWN_RECHECK: Duration = Duration::from_millis(50);
+/// The setting that bounds a topic's batches, and so its records.
+const BATCH_BYTES_MAX: &str = "max.message.bytes";
 /// Largest record that may come in.
 const RECORD_BYTES_MAX: usize = 8 << 20;
 /// Largest record of the other topics: whatever came in, and what is said about it.
@@ -83,6 +87,51 @@ pub async fn end_offsets(brokers: &str, topic: &str) -> Result<Vec<i64>, KafkaEr
     .await
 }
 
+/// Largest batch of records that a topic takes, in bytes, as its configuration says now.
+///
+/// # Errors
+/// When no broker answers, there is no such topic, or the broker does not tell.
+pub async fn batch_bytes_max(brokers: &str, topic: &str) -> Result<usize, KafkaError> {
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+    let told = admin
+        .describe_configs(&[ResourceSpecifier::Topic(topic)], &options)
+        .await
+        .map_err(|cause| KafkaError::topic(topic, cause))?;
+    let resource = told.into_iter().next();
+    let resource = resource.ok_or_else(|| KafkaError::topic(topic, "its settings are not told"))?;
+    let resource = resource.map_err(|cause| KafkaError::topic(topic, cause))?;
+    let setting = resource.entry_map().get(BATCH_BYTES_MAX).and_then(|entry| entry.value.clone());
+    setting
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| KafkaError::topic(topic, format!("{BATCH_BYTES_MAX} is not told")))
+}
+
+/// Sets that limit, and whatever else is configured of the topic back to the broker's defaults.
+///
+/// # Errors
+/// When no broker answers or the broker refuses.
+pub async fn set_batch_bytes_max(
+    brokers: &str,
+    topic: &str,
+    bytes: usize,
+) -> Result<(), KafkaError> {
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+    let bytes = bytes.to_string();
+    let wanted = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(BATCH_BYTES_MAX, &bytes);
+    let told = admin
+        .alter_configs([&wanted], &options)
+        .await
+        .map_err(|cause| KafkaError::topic(topic, cause))?;
+    for one in told {
+        one.map_err(|(_, code)| KafkaError::topic(topic, code))?;
+    }
+    Ok(())
+}
+
 /// Whether a broker answers within `timeout`.
 ///
 /// # Errors
@@ -130,7 +179,7 @@ impl Wanted {
             Topic::Items | Topic::Decisions | Topic::Models | Topic::Redriven => 1,
         };
         let bytes_max = if topic == Topic::Events { RECORD_BYTES_MAX } else { OUTCOME_BYTES_MAX };
-        let mut settings = vec![("max.message.bytes", bytes_max.to_string())];
+        let mut settings = vec![(BATCH_BYTES_MAX, bytes_max.to_string())];
         // One small entry for each dead letter, kept at least as long: all partitions of those together.
         let is_ledger = topic == Topic::Redriven;
         let policy = match (is_ledger, topic.is_compacted()) {

@@ -12,6 +12,7 @@
 
 mod reading;
 mod rebalance;
+mod records;
 mod wishes;
 
 use std::sync::Arc;
@@ -21,7 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use upnext_common::drain::Drain;
 
-use crate::{KafkaError, Record, client};
+use crate::{KafkaError, client};
+pub use records::Records;
+
 use reading::Reading;
 use wishes::Wishes;
 
@@ -61,8 +64,9 @@ impl StartOffsets for FromCommit {
 pub struct GroupSettings {
     pub group: String,
     pub topic: String,
-    /// Records of one partition that may wait for their owner.
+    /// Records of one partition that may wait for their owner, and their bytes.
     pub queue_max: usize,
+    pub queue_bytes_max: usize,
     /// A name that survives a restart, so that a quick one moves no partitions.
     pub instance_id: Option<String>,
     pub session_timeout_ms: u32,
@@ -75,6 +79,7 @@ impl GroupSettings {
             group: group.to_owned(),
             topic: topic.to_owned(),
             queue_max: 4_000,
+            queue_bytes_max: 4 << 20,
             instance_id: None,
             session_timeout_ms: 10_000,
         }
@@ -157,8 +162,7 @@ impl Reader {
 pub struct Assignment {
     pub partition: i32,
     pub start_offset: i64,
-    /// In offset order. Ends when the assignment ends, after what was queued before.
-    pub records: mpsc::Receiver<Record>,
+    pub records: Records,
     /// Starts when the partition was taken away, repositioned, or the reader ends.
     pub revoked: Drain,
     pub claim: Claim,

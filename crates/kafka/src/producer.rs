@@ -34,6 +34,9 @@ pub struct ProducerSettings {
     pub queue_kbytes_max: usize,
     /// Largest record.
     pub record_bytes_max: usize,
+    /// Most bytes of records that share a batch. A broker refuses a batch that is larger than its topic allows as a
+    /// whole, while later ones are written: so no more than the smallest limit of the topics written to.
+    pub batch_bytes_max: usize,
 }
 
 impl Default for ProducerSettings {
@@ -43,6 +46,7 @@ impl Default for ProducerSettings {
             queue_records_max: 100_000,
             queue_kbytes_max: 128 << 10,
             record_bytes_max: 8 << 20,
+            batch_bytes_max: 1_000_000,
         }
     }
 }
@@ -79,6 +83,7 @@ impl Producer {
             .set("queue.buffering.max.messages", settings.queue_records_max.to_string())
             .set("queue.buffering.max.kbytes", settings.queue_kbytes_max.to_string())
             .set("message.max.bytes", settings.record_bytes_max.to_string())
+            .set("batch.size", settings.batch_bytes_max.to_string())
             .create_with_context(Deliveries(Arc::clone(&in_flight)))
             .map_err(KafkaError::client)?;
         Ok(Self(Arc::new(Shared { client, in_flight })))

@@ -10,6 +10,13 @@ use tracing::warn;
 /// A header: its name, and its value unless that is null.
 pub type Header = (String, Option<Bytes>);
 
+/// What a record takes beside its content while it waits.
+const RECORD_OVERHEAD_BYTES: usize = 160;
+/// The head of a batch, and a record's own lengths and numbers at their longest.
+const BATCH_OVERHEAD_BYTES: usize = 61 + 40;
+/// Two lengths at their longest.
+const HEADER_OVERHEAD_BYTES: usize = 10;
+
 /// One record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -29,6 +36,12 @@ impl Record {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let (_, value) = self.headers.iter().rev().find(|(found, _)| found == name)?;
         value.as_deref()
+    }
+
+    /// Bytes it holds, about: what bounds queues.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        RECORD_OVERHEAD_BYTES + sized(self.key.as_ref(), self.value.as_ref(), &self.headers)
     }
 
     /// Copies what librdkafka lends.
@@ -56,6 +69,21 @@ pub struct Outgoing {
     pub headers: Vec<Header>,
     /// `None`: when it is sent.
     pub timestamp_ms: Option<i64>,
+}
+
+impl Outgoing {
+    /// Bytes it takes in a batch, never too few: what a topic's limit is compared with.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        BATCH_OVERHEAD_BYTES + sized(self.key.as_ref(), self.value.as_ref(), &self.headers)
+    }
+}
+
+fn sized(key: Option<&Bytes>, value: Option<&Bytes>, headers: &[Header]) -> usize {
+    let length = |bytes: Option<&Bytes>| bytes.map_or(0, Bytes::len);
+    let header =
+        |(name, value): &Header| HEADER_OVERHEAD_BYTES + name.len() + length(value.as_ref());
+    length(key) + length(value) + headers.iter().map(header).sum::<usize>()
 }
 
 /// Header names that are not UTF-8 make rdkafka panic, and must not stop a partition: such a header is left out.

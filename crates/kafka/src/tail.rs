@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError as Cause;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 
 use crate::client::{self, Quiet};
@@ -20,6 +21,9 @@ const QUEUE_MAX: usize = 4_096;
 const POLL: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_millis(500);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and how patiently, is asked whether the topic has got more partitions.
+const GROWTH_LOOK: Duration = Duration::from_secs(5);
+const GROWTH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a bounded read goes on without a single record before it is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -124,7 +128,13 @@ fn open_patiently(brokers: &str, topic: &str, from_start: bool, told: &Told) -> 
 fn run(mut tail: Tail, told: &Told) {
     let mut is_caught_up = false;
     let mut in_trouble = false;
+    let clock = Clock::system();
+    let mut look_at = clock.instant() + GROWTH_LOOK;
     while !told.is_over() {
+        if clock.instant() >= look_at {
+            tail.take_new_partitions();
+            look_at = clock.instant() + GROWTH_LOOK;
+        }
         match tail.poll() {
             Polled::Record(record) => {
                 if in_trouble {
@@ -203,6 +213,31 @@ impl Tail {
                 Polled::Nothing
             }
             Some(Err(error)) => Polled::Trouble(error),
+        }
+    }
+
+    /// Follows partitions that were added since, from their beginning. A broker that does not say is asked again.
+    fn take_new_partitions(&mut self) {
+        let known = i32::try_from(self.ends.len()).unwrap_or(i32::MAX);
+        let Ok(metadata) = self.consumer.fetch_metadata(Some(&self.topic), GROWTH_TIMEOUT) else {
+            return;
+        };
+        let told = metadata.topics().iter().find(|told| told.name() == &*self.topic);
+        let count = told.and_then(|told| i32::try_from(told.partitions().len()).ok()).unwrap_or(0);
+        let mut added = TopicPartitionList::new();
+        for partition in known..count {
+            added.add_partition(&self.topic, partition).set_offset(Offset::Beginning).ok();
+        }
+        if added.count() == 0 {
+            return;
+        }
+        match self.consumer.incremental_assign(&added) {
+            Ok(()) => {
+                info!(topic = %self.topic, known, count, "follows new partitions");
+                // Nothing of theirs stood there when following began.
+                self.ends.extend((known..count).map(|partition| (partition, 0)));
+            }
+            Err(error) => warn!(topic = %self.topic, %error, "new partitions are not followed yet"),
         }
     }
 

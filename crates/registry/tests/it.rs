@@ -31,7 +31,8 @@ async fn start(data_dir: &Path) -> Registry {
 }
 
 fn client(url: &str) -> Arc<RegistryClient> {
-    let client = RegistryClient::new(url, &config::Registry::default(), Clock::system());
+    let settings = config::Registry { unknown_grace_ms: 0, ..config::Registry::default() };
+    let client = RegistryClient::new(url, &settings, Clock::system());
     Arc::new(client.expect("a valid URL"))
 }
 

@@ -54,11 +54,19 @@ pub struct Registry {
     pub cached_schemas_max: usize,
     /// How long a failed look-up is remembered before it is tried again.
     pub negative_ttl_ms: u64,
+    /// How long an id that the registry does not know is asked for before that is believed.
+    pub unknown_grace_ms: u64,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { url: None, timeout_ms: 2_000, cached_schemas_max: 1_000, negative_ttl_ms: 5_000 }
+        Self {
+            url: None,
+            timeout_ms: 2_000,
+            cached_schemas_max: 1_000,
+            negative_ttl_ms: 5_000,
+            unknown_grace_ms: 30_000,
+        }
     }
 }
 
@@ -142,7 +150,7 @@ impl Default for Ops {
 }
 
 /// The ingest daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ingest {
     pub group: String,
@@ -152,6 +160,18 @@ pub struct Ingest {
     pub batch_wait_ms: u64,
     /// Records of one partition that may wait for their verdict.
     pub partition_queue_max: usize,
+    /// Their bytes.
+    pub partition_queue_bytes_max: usize,
+    /// A name that survives a restart, one per process: then a quick restart moves no partitions.
+    pub instance_id: Option<String>,
+    /// Share of records rejected over a minute above which there is an alarm.
+    pub reject_alarm_share: f64,
+    /// Share of a partition's records rejected over ten seconds above which it is held; 1: never.
+    pub reject_pause_share: f64,
+    /// Fewer records than this in those ten seconds never hold a partition.
+    pub reject_pause_records_min: u64,
+    /// How often a held partition lets one record through to see.
+    pub reject_probe_ms: u64,
     /// Largest record value that is decoded at all.
     pub value_bytes_max: usize,
     /// How far an event may lie before its record's timestamp.
@@ -167,6 +187,12 @@ impl Default for Ingest {
             batch_records_max: 2_000,
             batch_wait_ms: 20,
             partition_queue_max: 4_000,
+            partition_queue_bytes_max: 4 << 20,
+            instance_id: None,
+            reject_alarm_share: 0.01,
+            reject_pause_share: 0.5,
+            reject_pause_records_min: 500,
+            reject_probe_ms: 5_000,
             value_bytes_max: 1 << 20,
             event_age_max_ms: 24 * 3_600_000,
             event_ahead_max_ms: 5 * 60_000,

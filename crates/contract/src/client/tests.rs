@@ -16,9 +16,16 @@ async fn answering(status: u16, body: Value) -> MockServer {
 }
 
 fn client(server: &MockServer, clock: &Clock) -> RegistryClient {
-    let settings =
-        config::Registry { timeout_ms: 200, cached_schemas_max: 2, ..config::Registry::default() };
-    RegistryClient::new(&server.uri(), &settings, clock.clone()).unwrap()
+    RegistryClient::new(&server.uri(), &settings(0), clock.clone()).unwrap()
+}
+
+fn settings(unknown_grace_ms: u64) -> config::Registry {
+    config::Registry {
+        timeout_ms: 200,
+        cached_schemas_max: 2,
+        unknown_grace_ms,
+        ..config::Registry::default()
+    }
 }
 
 async fn calls(server: &MockServer) -> usize {
@@ -75,6 +82,8 @@ async fn every_other_failure_is_trouble_and_soon_forgotten() {
     for (status, body) in [
         (404, plain.clone()),
         (404, json!({ "error_code": 404, "message": "no such place" })),
+        (500, json!({ "error_code": 40_403, "message": "Schema not found" })),
+        (200, json!({ "error_code": 40_403, "message": "Schema not found" })),
         (401, json!({ "error_code": 401, "message": "who are you" })),
         (408, plain.clone()),
         (429, json!({ "error_code": 429, "message": "slow down" })),
@@ -172,7 +181,7 @@ async fn references_are_fetched_deepest_first() {
         ("D", &d, &[]),
     ])
     .await;
-    let schema = client(&server, &Clock::manual(0)).schema(1).await.unwrap();
+    let schema = client(&server, &Clock::system()).schema(1).await.unwrap();
     assert!(schema.decode(&[2, 4]).is_ok());
 }
 
@@ -180,7 +189,7 @@ async fn references_are_fetched_deepest_first() {
 async fn references_in_a_circle_are_given_up() {
     let server =
         referring(&[("root", SCHEMA, &["B"]), ("B", SCHEMA, &["C"]), ("C", SCHEMA, &["B"])]).await;
-    let lookup = client(&server, &Clock::manual(0)).schema(1).await.unwrap_err();
+    let lookup = client(&server, &Clock::system()).schema(1).await.unwrap_err();
     let expected = RegistryError::TooManyReferences { max: 16 };
     assert_eq!(lookup, Lookup::Trouble(expected));
     assert!(calls(&server).await <= 18);
@@ -214,4 +223,142 @@ async fn a_url_that_is_none_is_trouble_when_it_is_used() {
     let client =
         RegistryClient::new("nowhere", &config::Registry::default(), Clock::manual(0)).unwrap();
     assert!(matches!(client.schema(1).await, Err(Lookup::Trouble(_))));
+}
+
+#[tokio::test]
+async fn an_absent_id_is_trouble_until_its_grace_is_over() {
+    let server =
+        answering(404, json!({ "error_code": 40_403, "message": "Schema not found" })).await;
+    let clock = Clock::manual(0);
+    let client = RegistryClient::new(&server.uri(), &settings(30_000), clock.clone()).unwrap();
+    for _ in 0..15 {
+        assert_eq!(client.schema(1).await.unwrap_err(), not_yet());
+        assert_eq!(client.schema(1).await.unwrap_err(), not_yet());
+        clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(client.schema(1).await.unwrap_err(), Lookup::Unknown);
+    assert_eq!(calls(&server).await, 16);
+    // It is registered after all.
+    server.reset().await;
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "schema": SCHEMA }));
+    Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+    assert_eq!(client.schema(1).await.unwrap_err(), Lookup::Unknown);
+    let redriven = Need { since: clock.instant() + Duration::from_millis(1), is_redriven: true };
+    clock.advance(Duration::from_millis(2));
+    assert_eq!(client.schema_for(1, redriven).await.unwrap().full_name(), "R");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_or_elsewhere_is_trouble() {
+    let elsewhere = answering(200, json!({ "schema": SCHEMA })).await;
+    let large = ResponseTemplate::new(200).set_body_string("x".repeat((1 << 20) + 1));
+    let away = ResponseTemplate::new(302)
+        .insert_header("location", format!("{}/schemas/ids/1", elsewhere.uri()));
+    let circle = ResponseTemplate::new(302).insert_header("location", "/schemas/ids/1");
+    for (answer, word) in [(large, "larger than"), (away, "another origin"), (circle, "in circles")]
+    {
+        let server = MockServer::start().await;
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        let lookup = client(&server, &Clock::manual(0)).schema(1).await.unwrap_err();
+        assert!(matches!(&lookup, Lookup::Trouble(_)));
+        assert!(format!("{lookup:?}").contains(word), "{lookup:?}");
+    }
+    assert_eq!(calls(&elsewhere).await, 0);
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_registry_is_followed() {
+    let server = MockServer::start().await;
+    let moved = ResponseTemplate::new(307).insert_header("location", "/moved");
+    Mock::given(path("/schemas/ids/1")).respond_with(moved).mount(&server).await;
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "schema": SCHEMA }));
+    Mock::given(path("/moved")).respond_with(answer).mount(&server).await;
+    assert!(client(&server, &Clock::manual(0)).schema(1).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_known_once_serves_a_start_without_the_registry() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = MockServer::builder().start().await;
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "schema": SCHEMA, "id": 1 }));
+    Mock::given(path("/schemas/ids/1")).respond_with(answer.clone()).mount(&server).await;
+    Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+    let subjects = ResponseTemplate::new(200).set_body_json(json!(["s"]));
+    Mock::given(path("/schemas/ids/1/subjects")).respond_with(subjects).mount(&server).await;
+    let fresh = || client(&server, &Clock::manual(0)).with_files(directory.path());
+    let before = fresh();
+    assert_eq!(before.register("s", SCHEMA).await, Ok(1));
+    let schema = before.schema(1).await.unwrap();
+    before.find_subjects(&schema).await.unwrap();
+
+    let after = fresh();
+    drop(server);
+    assert_eq!(after.register("s", SCHEMA).await, Ok(1));
+    let schema = after.schema(1).await.unwrap();
+    assert_eq!(schema.subjects(), Some(Some(&["s".to_owned()][..])));
+    assert!(matches!(after.schema(2).await, Err(Lookup::Trouble(_))));
+    assert!(after.register("s", "\"int\"").await.is_err(), "what was never registered");
+}
+
+/// A registry of two ids that counts what it is asked; it can list them, or cannot.
+struct Scripted {
+    asked: Arc<std::sync::atomic::AtomicU64>,
+    listed: &'static str,
+}
+
+impl transport::Transport for Scripted {
+    fn get<'a>(&'a self, path: &'a str) -> transport::Asked<'a> {
+        self.asked.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        let (status, body) = match path {
+            "/schemas/ids/1?deleted=true" => (200, json!({ "schema": SCHEMA }).to_string()),
+            list if list.starts_with("/schemas?") => (200, self.listed.to_owned()),
+            _ => (404, json!({ "error_code": 40_403, "message": "no" }).to_string()),
+        };
+        Box::pin(async move { Ok(transport::Answer { status, body: body.into() }) })
+    }
+
+    fn post<'a>(&'a self, path: &'a str, _body: Vec<u8>) -> transport::Asked<'a> {
+        self.get(path)
+    }
+}
+
+/// A hundred thousand made-up ids, in records that stood in their log for long: calls made, ids called unknown.
+async fn flooded(listed: &'static str, records: u32) -> (u64, u32) {
+    let asked = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let scripted = Scripted { asked: Arc::clone(&asked), listed };
+    let clock = Clock::manual(0);
+    let call = Call::over(Box::new(scripted), clock.clone());
+    let client = RegistryClient::over(call, "http://r", &settings(30_000), clock.clone());
+    assert!(client.schema(1).await.is_ok());
+    let need = Need { since: clock.instant(), is_redriven: false };
+    clock.advance(Duration::from_secs(31));
+    let mut unknown = 0;
+    for id in 0..records {
+        // A budget's worth of time wherever a call is made.
+        let before = asked.load(std::sync::atomic::Ordering::Acquire);
+        match client.schema_for(1_000 + id, need).await {
+            Err(Lookup::Unknown) => unknown += 1,
+            other => panic!("{other:?}"),
+        }
+        if asked.load(std::sync::atomic::Ordering::Acquire) > before {
+            clock.advance(Duration::from_millis(500));
+        }
+    }
+    (asked.load(std::sync::atomic::Ordering::Acquire), unknown)
+}
+
+#[tokio::test]
+async fn made_up_ids_cost_few_calls_where_the_registry_lists_its_own() {
+    let (asked, unknown) = flooded(r#"[{"id":1},{"id":2}]"#, 100_000).await;
+    assert_eq!(unknown, 100_000);
+    assert!(asked < 25, "{asked} calls");
+}
+
+#[tokio::test]
+async fn a_listing_without_ids_or_without_what_is_known_is_not_believed() {
+    for listed in [r#"[{"schema":"x"}]"#, r#"[{"id":2}]"#, "[]"] {
+        let (asked, unknown) = flooded(listed, 100).await;
+        assert_eq!(unknown, 100);
+        assert!(asked > 100, "{asked} calls: each id is asked for");
+    }
 }

@@ -32,8 +32,8 @@ async fn contract(kind: EventType, others: &[(u32, &str)]) -> (MockServer, Contr
     let unknown = json!({ "error_code": 40_403, "message": "Schema not found" });
     let answer = ResponseTemplate::new(404).set_body_json(unknown);
     Mock::given(method("GET")).respond_with(answer).with_priority(9).mount(&server).await;
-    let client =
-        RegistryClient::new(&server.uri(), &config::Registry::default(), Clock::system()).unwrap();
+    let settings = config::Registry { unknown_grace_ms: 0, ..config::Registry::default() };
+    let client = RegistryClient::new(&server.uri(), &settings, Clock::system()).unwrap();
     (server, Contract::new(Arc::new(client), Limits::default(), TOPIC))
 }
 

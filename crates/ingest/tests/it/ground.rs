@@ -14,6 +14,7 @@ use upnext_common::event::{Device, Event, EventBody};
 use upnext_common::metrics::Metrics;
 use upnext_common::topic::Topic;
 use upnext_contract::{Encoder, RegistryClient};
+use upnext_http::Health;
 use upnext_ingest::{Drained, Ingest, IngestError};
 use upnext_kafka::tail::{self, TailEvent};
 use upnext_kafka::{Outgoing, Producer, ProducerSettings, Record, admin};
@@ -33,6 +34,8 @@ pub(crate) struct Ground {
     pub(crate) encoder: Encoder,
     pub(crate) producer: Producer,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    _files: tempfile::TempDir,
 }
 
 /// An ingest at work.
@@ -54,12 +57,17 @@ impl Ground {
         let (brokers, registry_url) = (stack.brokers(), stack.registry_url());
         let kafka = config::Kafka { partitions: 2, ..config::Kafka::default() };
         admin::ensure_topics(&brokers, &kafka).await.unwrap();
-        let config = Config { kafka, ..Config::default() };
+        let files = tempfile::tempdir().unwrap();
+        let hasty = config::Registry { unknown_grace_ms: 0, ..config::Registry::default() };
+        let data_dir = files.path().to_owned();
+        let config = Config { kafka, registry: hasty, data_dir, ..Config::default() };
         let client = registry(&registry_url);
         let encoder = Encoder::register_all(&client, &config.kafka.topic_prefix).await.unwrap();
         let producer = Producer::new(&brokers, ProducerSettings::default()).unwrap();
         let metrics = Metrics::new();
-        Self { stack, config, brokers, registry_url, encoder, producer, metrics }
+        let health = Health::new(&[]);
+        let _files = files;
+        Self { stack, config, brokers, registry_url, encoder, producer, metrics, health, _files }
     }
 
     pub(crate) fn ingest(&self) -> Running {
@@ -68,7 +76,9 @@ impl Ground {
             brokers: self.brokers.clone(),
             registry_url: self.registry_url.clone(),
             metrics: self.metrics.clone(),
+            health: self.health.clone(),
             clock: Clock::system(),
+            decoder: None,
         };
         let drain = Drain::new();
         Running { drain: drain.clone(), task: tokio::spawn(ingest.run(drain)) }

@@ -1,8 +1,15 @@
 //! Ingest over a real broker and registry: every record has one outcome, whatever happens meanwhile.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so, and what it measured"
+)]
 
+mod front;
 mod ground;
+mod faults;
+mod held;
 mod outcomes;
 mod trouble;
 mod redrive;

@@ -4,18 +4,19 @@ mod starting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as Cause;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, info, warn};
 use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 
 use super::rebalance::{self, Change, Rebalances};
+use super::records::{Offered, Sender, queue};
 use super::wishes::{Waiting, Wish, Wishes};
 use super::{Assignment, GroupSettings, StartOffsets};
 use crate::{KafkaError, Record, client};
@@ -26,6 +27,10 @@ const POLL_IDLE: Duration = Duration::from_millis(20);
 const POLL_PAUSED: Duration = Duration::from_millis(2);
 /// Records handed out between two looks at wishes and queues.
 const RECORDS_PER_ROUND: usize = 256;
+/// How long a full queue may take to be half empty before its partition pauses. A pause throws away what is fetched
+/// and not yet polled, so that an owner that only works hard costs a short wait of all instead.
+const STALL_MAX: Duration = Duration::from_millis(100);
+const STALL_LOOK: Duration = Duration::from_micros(300);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 const START_RETRY_MIN: Duration = Duration::from_millis(50);
 const START_RETRY_MAX: Duration = Duration::from_secs(2);
@@ -65,8 +70,9 @@ struct WaitingStart {
 /// One assignment as the thread sees it.
 struct Seat {
     epoch: u64,
-    records: mpsc::Sender<Record>,
-    /// Read, and found no room. Not empty: the partition is paused.
+    records: Sender,
+    /// Read, and found no room. Not empty: the partition is paused. Librdkafka delivers nothing of a paused partition,
+    /// not even what it had fetched, so that this is one record.
     overflow: VecDeque<Record>,
     revoked: Drain,
 }
@@ -166,14 +172,17 @@ impl Reading {
             seat.overflow.push_back(record);
             return;
         }
-        match seat.records.try_send(record) {
-            Ok(()) => {}
-            Err(TrySendError::Full(record)) => {
-                seat.overflow.push_back(record);
-                self.pause(partition);
+        match seat.records.offer(record) {
+            Offered::Taken => {}
+            Offered::Full(record) => {
+                wait_for_room(&seat.records, &self.clock);
+                if let Offered::Full(record) = seat.records.offer(record) {
+                    seat.overflow.push_back(record);
+                    self.pause(partition);
+                }
             }
             // Its owner has left; it keeps the partition until it is revoked or repositioned.
-            Err(TrySendError::Closed(_)) => self.pause(partition),
+            Offered::Closed => self.pause(partition),
         }
     }
 
@@ -187,11 +196,11 @@ impl Reading {
     fn refill(&mut self) {
         let mut resumed = TopicPartitionList::new();
         for (partition, seat) in &mut self.seats {
-            if seat.overflow.is_empty() || seat.records.capacity() < self.settings.queue_max / 2 {
+            if seat.overflow.is_empty() || !seat.records.has_room() {
                 continue;
             }
             while let Some(record) = seat.overflow.pop_front() {
-                if let Err(TrySendError::Full(record)) = seat.records.try_send(record) {
+                if let Offered::Full(record) = seat.records.offer(record) {
                     seat.overflow.push_front(record);
                     break;
                 }
@@ -275,7 +284,7 @@ impl Reading {
             if !seat.revoked.has_started() {
                 seat.revoked.start();
                 // Ends the owner's queue; the seat stays, so that commits are still taken.
-                seat.records = mpsc::channel(1).0;
+                seat.records = queue(1, 1).0;
                 seat.overflow.clear();
                 if let Err(error) = self.consumer.pause(&one(&self.topic, *partition)) {
                     debug!(partition, %error, "pause failed");
@@ -321,6 +330,14 @@ impl Reading {
 
     fn one(&self, partition: i32) -> TopicPartitionList {
         one(&self.topic, partition)
+    }
+}
+
+/// Waits until half of the queue is free, as long as its owner is quick about it.
+fn wait_for_room(records: &Sender, clock: &Clock) {
+    let until = clock.instant() + STALL_MAX;
+    while !records.has_room() && !records.is_closed() && clock.instant() < until {
+        thread::park_timeout(STALL_LOOK);
     }
 }
 

@@ -10,10 +10,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 use upnext_broker::{Broker, BrokerConfig};
 use upnext_common::drain::Drain;
-use upnext_kafka::group::{Assignment, FromCommit, GroupSettings, Reader, StartOffsets};
+use upnext_kafka::group::{Assignment, FromCommit, GroupSettings, Reader, Records, StartOffsets};
 use upnext_kafka::{Outgoing, Producer, ProducerSettings, Record};
 
 /// Longest wait for anything; reached only by a failure.
@@ -123,7 +122,7 @@ pub(crate) async fn next(reader: &mut Reader) -> Assignment {
 }
 
 /// The next `count` values of a partition.
-pub(crate) async fn values(records: &mut mpsc::Receiver<Record>, count: usize) -> Vec<String> {
+pub(crate) async fn values(records: &mut Records, count: usize) -> Vec<String> {
     let mut found = Vec::new();
     while found.len() < count {
         found.push(text(&within(records.recv()).await.expect("a record")));

@@ -76,6 +76,8 @@ impl Stack {
             registry_url: self.registry_url.clone(),
             metrics: Metrics::new(),
             clock: clock.clone(),
+            health: Health::new(&[]),
+            decoder: None,
         };
         let features = Features {
             config,

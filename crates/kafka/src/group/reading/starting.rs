@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::sync::mpsc;
 use tracing::warn;
 use upnext_common::drain::Drain;
 
 use super::{QUESTION_TIMEOUT, Reading, START_RETRY_MAX, START_RETRY_MIN, Seat};
-use crate::group::{Assignment, Claim, Start};
+use crate::group::{Assignment, Claim, Start, records};
 
 impl Reading {
     pub(super) fn start_waiting(&mut self) {
@@ -59,7 +58,8 @@ impl Reading {
             .map_err(|error| error.to_string())?;
         self.consumer.context().note_started(partition);
         self.epoch += 1;
-        let (sender, records) = mpsc::channel(self.settings.queue_max.max(1));
+        let (sender, records) =
+            records::queue(self.settings.queue_max, self.settings.queue_bytes_max);
         let revoked = Drain::new();
         let claim = Claim { partition, epoch: self.epoch, wishes: Arc::clone(&self.outlet.wishes) };
         let seat = Seat {

@@ -1,0 +1,243 @@
+//! Records of one partition on their way out: sent, acknowledged in order, committed.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use tracing::{error, warn};
+use upnext_common::metrics::{EventLabels, LagLabels};
+use upnext_common::topic::Topic;
+use upnext_contract::letter::{CONNECT, DEAD};
+use upnext_contract::{Reason, Rejection, Verdict};
+use upnext_kafka::group::Claim;
+use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Record};
+
+use crate::Shared;
+
+const ACCEPTED: &str = "accepted";
+const REJECTED: &str = "rejected";
+
+/// One record on its way out.
+struct Launched {
+    offset: i64,
+    delivery: Delivery,
+    label: EventLabels,
+}
+
+/// Records of one partition that are sent and not yet acknowledged, in order.
+pub(crate) struct Flight {
+    partition: i32,
+    /// Everything before it is acknowledged.
+    next_offset: i64,
+    committed_offset: i64,
+    claim: Claim,
+    launched: VecDeque<Launched>,
+    /// Acknowledged since the last commit, by verdict.
+    news: HashMap<EventLabels, u64>,
+    newest_timestamp_ms: i64,
+    /// Of the producer in use when this partition began.
+    generation: u64,
+    shared: Arc<Shared>,
+}
+
+impl Flight {
+    pub(crate) fn new(
+        partition: i32,
+        start_offset: i64,
+        claim: Claim,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            partition,
+            next_offset: start_offset,
+            committed_offset: start_offset,
+            claim,
+            launched: VecDeque::new(),
+            news: HashMap::new(),
+            newest_timestamp_ms: 0,
+            generation: shared.outlet.producer().0,
+            shared,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.launched.is_empty()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.launched.len() < self.shared.config.ingest.batch_records_max.max(1)
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        self.next_offset > self.committed_offset
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        let max = i64::try_from(self.shared.config.ingest.batch_records_max).unwrap_or(i64::MAX);
+        self.next_offset - self.committed_offset >= max
+    }
+
+    /// Sends what became of a record. Whether it was rejected.
+    pub(crate) async fn launch(
+        &mut self,
+        record: &Record,
+        verdict: Verdict,
+    ) -> Result<bool, KafkaError> {
+        let (outgoing, label) = self.outcome(record, verdict);
+        let is_rejected = label.verdict == REJECTED;
+        let delivery = match self.shared.outlet.send(&outgoing).await {
+            Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
+            sent => sent?,
+        };
+        self.newest_timestamp_ms = record.timestamp_ms;
+        self.launched.push_back(Launched { offset: record.offset, delivery, label });
+        Ok(is_rejected)
+    }
+
+    fn outcome(&self, record: &Record, verdict: Verdict) -> (Outgoing, EventLabels) {
+        let rejection = match verdict {
+            Verdict::Accept(event) => match self.shared.stamp.valid(record, &event) {
+                Some(outgoing) if self.fits(record, &outgoing) => {
+                    return (outgoing, EventLabels { verdict: ACCEPTED, reason: "none" });
+                }
+                Some(_) | None => {
+                    Rejection::new(Reason::Size, "", "the event does not fit the valid topic")
+                }
+            },
+            Verdict::Reject(rejection) => rejection,
+        };
+        let label = EventLabels { verdict: REJECTED, reason: rejection.reason.code() };
+        (self.dead(record, &rejection), label)
+    }
+
+    /// Whether the valid topic takes it, as far as is known.
+    fn fits(&self, record: &Record, outgoing: &Outgoing) -> bool {
+        let limits = &self.shared.limits;
+        outgoing.size() <= limits.valid() && !limits.was_refused(self.partition, record.offset)
+    }
+
+    /// The dead letter, with as much of the record as the topic takes: its reason and position always.
+    fn dead(&self, record: &Record, rejection: &Rejection) -> Outgoing {
+        let whole = self.shared.stamp.dead(record, rejection, self.shared.clock.now_ms());
+        let limits = &self.shared.limits;
+        let is_told = |(name, _): &&Header| name.starts_with(DEAD) || name.starts_with(CONNECT);
+        // A dead letter that was refused whole comes again.
+        let was_refused =
+            limits.was_refused(self.partition, record.offset) && rejection.reason != Reason::Size;
+        if whole.size() <= limits.dead() && !was_refused {
+            return whole;
+        }
+        warn!(
+            partition = self.partition,
+            offset = record.offset,
+            "the dead letter is too large, it goes without the value"
+        );
+        let bare = Outgoing { value: None, ..whole };
+        if bare.size() <= limits.dead() {
+            return bare;
+        }
+        let headers = bare.headers.iter().filter(is_told).cloned().collect();
+        let bare = Outgoing { headers, ..bare };
+        if bare.size() <= limits.dead() { bare } else { Outgoing { key: None, ..bare } }
+    }
+
+    /// A record the broker will not take goes without its value: its headers say where the original stands.
+    async fn send_bare(&self, outgoing: Outgoing, cause: &str) -> Result<Delivery, KafkaError> {
+        error!(
+            partition = self.partition,
+            cause, "record refused by the broker, sent without value"
+        );
+        let bare = Outgoing { value: None, ..outgoing };
+        self.shared.outlet.send(&bare).await
+    }
+
+    /// Waits for the oldest record's acknowledgement, and takes what else has come. Cancel safe.
+    pub(crate) async fn landed(&mut self) -> Result<(), KafkaError> {
+        let Some(oldest) = self.launched.front_mut() else { return Ok(()) };
+        let outcome = (&mut oldest.delivery).await;
+        self.take(outcome)?;
+        while let Some(oldest) = self.launched.front_mut() {
+            let delivery = &mut oldest.delivery;
+            let polled =
+                poll_fn(|context| Poll::Ready(Pin::new(&mut *delivery).poll(context))).await;
+            match polled {
+                Poll::Ready(outcome) => self.take(outcome)?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, outcome: Result<(i32, i64), KafkaError>) -> Result<(), KafkaError> {
+        let Some(done) = self.launched.pop_front() else { return Ok(()) };
+        if let Err(error) = outcome {
+            if matches!(error, KafkaError::Refused { .. }) {
+                self.shared.limits.note_refused(self.partition, done.offset);
+            }
+            return Err(error);
+        }
+        self.next_offset = done.offset + 1;
+        *self.news.entry(done.label).or_default() += 1;
+        Ok(())
+    }
+
+    /// Waits for everything under way.
+    pub(crate) async fn land(&mut self) -> Result<(), KafkaError> {
+        while !self.is_empty() {
+            self.landed().await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give_up(&self) {
+        let count = self.launched.len();
+        warn!(partition = self.partition, count, "stopped before all was acknowledged");
+    }
+
+    /// The partition starts again at what is not acknowledged. Which of the rest were refused is noted, so that they
+    /// are dead letters then.
+    pub(crate) async fn begin_again(mut self, cause: &KafkaError) {
+        if matches!(cause, KafkaError::Fatal { .. }) {
+            self.shared.outlet.replace(self.generation);
+        }
+        for launched in std::mem::take(&mut self.launched) {
+            let landed = tokio::time::timeout(crate::partition::REDELIVER_WAIT, launched.delivery);
+            if let Ok(Err(KafkaError::Refused { .. })) = landed.await {
+                self.shared.limits.note_refused(self.partition, launched.offset);
+            }
+        }
+        self.claim.reposition(self.next_offset);
+    }
+
+    /// Says that everything acknowledged is done, and counts it.
+    pub(crate) fn commit(&mut self) {
+        if !self.has_news() {
+            return;
+        }
+        self.claim.commit(self.next_offset);
+        self.committed_offset = self.next_offset;
+        self.shared.limits.forget_refused(self.partition, self.next_offset);
+        let (mut records, mut bad) = (0, 0);
+        for (label, count) in self.news.drain() {
+            let is_bad = label.verdict == REJECTED;
+            let total = if is_bad { &self.shared.rejected } else { &self.shared.accepted };
+            total.fetch_add(count, Ordering::AcqRel);
+            records += count;
+            bad += if is_bad { count } else { 0 };
+            self.shared.metrics.events.get_or_create(&label).inc_by(count);
+        }
+        self.shared.watch.note(records, bad);
+        self.note_lag();
+    }
+
+    fn note_lag(&self) {
+        let labels =
+            LagLabels { topic: Topic::Events.base().to_owned(), partition: self.partition };
+        let age_ms = (self.shared.clock.now_ms() - self.newest_timestamp_ms).max(0);
+        let gauge = self.shared.metrics.consumer_lag_seconds.get_or_create(&labels);
+        gauge.set(age_ms as f64 / 1_000.0);
+    }
+}
