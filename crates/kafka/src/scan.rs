@@ -14,7 +14,7 @@ use crate::tail::tail_settings;
 use crate::{KafkaError, Record, admin};
 
 /// Records read ahead of whoever takes them.
-const QUEUE_MAX: usize = 256;
+const QUEUE_MAX: usize = 64;
 const POLL: Duration = Duration::from_millis(50);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long reading goes on without a single record before it is given up.

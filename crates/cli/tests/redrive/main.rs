@@ -39,14 +39,15 @@ async fn redriven_through_two_kills_every_event_counts_once() {
     scene.register_what_they_name().await;
     // A look-up that failed is remembered for a while: an operator waits, a test starts the process again.
     ingest.kill_and_restart();
-    // Slow enough to be killed in the middle of its work.
-    let rate = format!("{}/s", (count / 4).max(40));
-    for part in [4, 2] {
-        let mut redrive = scene.redrive(&["--rate", &rate]);
-        scene.wait_for_ledger(count / part).await;
+    // Slow enough to be killed in the middle of its work, and never all of it: the third has something left to do.
+    let (rate, max) = (format!("{}/s", (count / 8).max(20)), (count * 3 / 8).to_string());
+    for _ in 0..2 {
+        let before = scene.redriven().await;
+        let mut redrive = scene.redrive(&["--rate", &rate, "--max", &max]);
+        scene.wait_for_ledger(before + count / 8).await;
         redrive.kill().unwrap();
-        redrive.wait().unwrap();
-        eprintln!("redrive killed after {} of {count}", scene.redriven().await);
+        let ended = redrive.wait().unwrap();
+        eprintln!("redrive: {ended}; {} of {count} are sent back", scene.redriven().await);
         ingest.kill_and_restart();
     }
     let last = scene.redriven_to_the_end();

@@ -93,7 +93,7 @@ pub async fn oldest(
         let Some(record) = records.recv().await else { break };
         let letter = Letter::of(record?);
         if filter.takes(&letter) {
-            found.push(letter);
+            found.push(letter.shortened());
         }
     }
     Ok(found)
@@ -139,7 +139,7 @@ async fn last_of(
     while let Some(record) = records.recv().await {
         let letter = Letter::of(record?);
         if filter.takes(&letter) {
-            found.push(letter);
+            found.push(letter.shortened());
             if found.len() >= limit.saturating_mul(2).max(1) {
                 shrink(&mut found, limit);
             }

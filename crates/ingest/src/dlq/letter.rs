@@ -1,5 +1,6 @@
 //! One dead letter, with what its headers say.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use upnext_common::position::Position;
 use upnext_contract::Reason;
@@ -10,14 +11,17 @@ use super::ATTEMPTS_MAX;
 
 /// Headers by which a producer says who it is, the first that is there counts.
 const PRODUCER_HEADERS: [&str; 3] = ["upnext.producer", "producer", "client.id"];
-/// Most bytes of a value that a listing shows.
+/// Most bytes of a value that a listing shows, and that it keeps.
 const PREVIEW_BYTES_MAX: usize = 256;
+const KEPT_BYTES_MAX: usize = 1_024;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A dead letter as it stands on its topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Letter {
     pub record: Record,
+    /// How large the value is; `None` where there is none.
+    pub value_bytes: Option<usize>,
     /// The reason's code; one of [`Reason`] unless a later version wrote it.
     pub reason: String,
     pub stage: String,
@@ -55,8 +59,20 @@ impl Letter {
             attempt: number("attempt").and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
             first_failed_at_ms: number("first_failed_at"),
             processor: text("processor"),
+            value_bytes: record.value.as_ref().map(Bytes::len),
             record,
         }
+    }
+
+    /// With only the start of a large value: enough to be shown.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        if let Some(value) = self.record.value.take() {
+            // A copy, so that the rest is given back.
+            let kept = Bytes::copy_from_slice(&value[..value.len().min(KEPT_BYTES_MAX)]);
+            self.record.value = Some(kept);
+        }
+        self
     }
 
     /// The reason, unless this version does not know it.
@@ -99,11 +115,11 @@ impl Letter {
             "{partition}/{offset} {} {} at {source} key={} attempt {}{parked} {}: {}\n  {}",
             stamp(self.record.timestamp_ms),
             self.reason,
-            preview(self.record.key.as_deref()),
+            preview(self.record.key.as_deref(), None),
             self.attempt,
             if self.pointer.is_empty() { "/" } else { &self.pointer },
             self.detail,
-            preview(self.record.value.as_deref()),
+            preview(self.record.value.as_deref(), self.value_bytes),
         )
     }
 
@@ -128,19 +144,20 @@ impl Letter {
             "attempt": self.attempt, "parked": self.is_parked(),
             "first_failed_at_ms": self.first_failed_at_ms, "redriven_from": from,
             "key": self.record.key.as_deref().map(String::from_utf8_lossy),
-            "value_bytes": self.record.value.as_ref().map(|value| value.len()),
-            "value": preview(self.record.value.as_deref()), "headers": headers,
+            "value_bytes": self.value_bytes,
+            "value": preview(self.record.value.as_deref(), self.value_bytes), "headers": headers,
         })
     }
 }
 
 /// The start of a value, bytes that are no printable text as `\xNN`.
-pub(super) fn preview(value: Option<&[u8]>) -> String {
+fn preview(value: Option<&[u8]>, whole_bytes: Option<usize>) -> String {
     let Some(bytes) = value else { return "null".to_owned() };
     let shown = bytes.iter().take(PREVIEW_BYTES_MAX).flat_map(|byte| byte.escape_ascii());
     let mut text: String = shown.map(char::from).collect();
-    if bytes.len() > PREVIEW_BYTES_MAX {
-        text.push_str(&format!("… ({} bytes)", bytes.len()));
+    let whole_bytes = whole_bytes.unwrap_or(bytes.len());
+    if whole_bytes > PREVIEW_BYTES_MAX {
+        text.push_str(&format!("… ({whole_bytes} bytes)"));
     }
     text
 }

@@ -77,7 +77,13 @@ async fn bad_events(client: &Client) {
     );
     let good = json!({"events": [{"type": "ItemClicked", "user_id": "u", "item_id": "a", "session_id": "s"}]});
     let reply = client.post("/v1/events?validate=only", &good).await;
-    assert_eq!((reply.status, &reply.body), (202, &json!({"accepted": 1, "rejected": []})));
+    let expected = json!({"accepted": 1, "rejected": [], "counts": {}});
+    assert_eq!((reply.status, &reply.body), (202, &expected));
+    let both = json!({"events": [good["events"][0], nobody["events"][0], nobody["events"][0]]});
+    let reply = client.post("/v1/events?validate=only", &both).await;
+    assert_eq!((reply.status, &reply.body["counts"]), (202, &json!({"missing": 2})));
+    let reply = client.post("/v1/events?validate=only", &nobody).await;
+    assert_eq!((reply.status, &reply.body["counts"]), (422, &json!({"missing": 1})));
 }
 
 async fn bad_items(client: &Client) {

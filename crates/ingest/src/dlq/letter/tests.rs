@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::*;
 
 /// A dead letter with these headers below `upnext.dlq.`.
@@ -73,9 +71,14 @@ fn a_producer_that_says_who_it_is_is_believed() {
 
 #[test]
 fn long_values_are_cut_and_absent_ones_said() {
-    let text = preview(Some(&[b'a'; 300]));
-    assert!(text.ends_with("… (300 bytes)") && text.len() < 300);
-    assert_eq!(preview(None), "null");
+    let mut long = letter(1, &[("reason", "range")]);
+    long.record.value = Some(Bytes::from(vec![b'a'; 3_000]));
+    let short = Letter::of(long.record).shortened();
+    assert_eq!(short.record.value.as_ref().map(Bytes::len), Some(KEPT_BYTES_MAX));
+    let text = short.text();
+    assert!(text.ends_with("… (3000 bytes)") && text.len() < 500, "{text}");
+    assert_eq!(short.json()["value_bytes"], 3_000);
+    assert_eq!(preview(None, None), "null");
 }
 
 #[test]
