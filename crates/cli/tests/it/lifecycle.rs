@@ -37,8 +37,8 @@ fn what_was_acknowledged_survives_a_kill_and_the_orphan_is_ended() {
     gone(orphan);
     assert_ne!(up.pid("redis"), orphan);
     assert_eq!(up.get("/v1/items/kept").0, 200);
-    eventually(BOUND, || up.get("/v1/users/u1/features").1["known"] == true);
-    assert_eq!(up.get("/v1/users/u1/features").1["windows"]["24h"]["click"], 1);
+    // A busy machine may be too late for one look: it is looked at until it answers.
+    eventually(BOUND, || up.get("/v1/users/u1/features").1["windows"]["24h"]["click"] == 1);
     assert!(up.terminate().success());
 }
 
