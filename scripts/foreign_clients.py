@@ -11,9 +11,10 @@ import uuid
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.schema_registry import (
-    SchemaRegistryClient, header_schema_id_serializer, topic_record_subject_name_strategy,
+    SchemaRegistryClient, header_schema_id_serializer, topic_record_subject_name_strategy, Schema, SchemaReference,
 )
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 RAW, VALID, DEAD = "upnext.events.v1", "upnext.events.valid.v1", "upnext.events.dlq.v1"
@@ -33,6 +34,7 @@ def main() -> None:
     written = from_python | from_header | from_kcat
     check_valid(brokers, registry, written)
     check_dead(brokers, garbage)
+    check_registry(registry)
     check_valid_with_kcat(brokers, len(written))
 
 
@@ -158,6 +160,50 @@ def check_valid_with_kcat(brokers: str, expected: int) -> None:
     found = sum("upnext.source.partition" in line for line in lines)
     assert found >= expected, f"kcat reads {found} of {expected}"
     print("kcat reads", found, "valid events with their source position")
+
+
+def check_registry(registry: SchemaRegistryClient) -> None:
+    """The registry's interface as its best known client calls it, from registration to deletion."""
+    record = '{"type":"record","name":"R","fields":[%s]}'
+    first = Schema(record % '{"name":"a","type":"int"}', "AVRO")
+    second = Schema(record % '{"name":"a","type":"int"},{"name":"b","type":"int","default":0}', "AVRO")
+    other = Schema(record % '{"name":"a","type":"string"}', "AVRO")
+    subject = f"foreign-{uuid.uuid4()}"
+    schema_id = registry.register_schema(subject, first)
+    assert registry.register_schema(subject, first, normalize_schemas=True) == schema_id
+    full = registry.register_schema_full_response(subject, second)
+    assert registry.get_schema_by_guid(full.guid).schema_str == second.schema_str
+    assert registry.lookup_schema(subject, second).version == 2
+    assert registry.get_versions(subject) == [1, 2]
+    assert not registry.test_compatibility(subject, other)
+    refused(409, lambda: registry.register_schema(subject, other))
+    refused(40401, lambda: registry.get_versions("foreign-unknown"))
+    refused(40402, lambda: registry.get_version(subject, 9))
+    refused(40408, lambda: registry.get_compatibility(subject))
+    holder = Schema(
+        '{"type":"record","name":"H","fields":[{"name":"r","type":"R"}]}', "AVRO",
+        [SchemaReference("R", subject, 2)],
+    )
+    held = registry.register_schema(f"{subject}-holder", holder)
+    assert registry.get_referenced_by(subject, 2) == [held]
+    refused(42206, lambda: registry.delete_subject(subject))
+    registry.update_mode(subject, "READONLY")
+    refused(42205, lambda: registry.register_schema(subject, holder))
+    registry.update_mode(subject, "READWRITE")
+    refused(42201, lambda: registry.register_schema(subject, Schema("{}", "JSON")))
+    assert registry.delete_subject(f"{subject}-holder") == [1]
+    assert registry.delete_subject(f"{subject}-holder", permanent=True) == [1]
+    assert registry.delete_subject(subject) == [1, 2]
+    print("the registry answers its Python client as it should")
+
+
+def refused(code: int, call) -> None:
+    try:
+        call()
+    except SchemaRegistryError as error:
+        assert error.error_code == code, f"{error.error_code} instead of {code}: {error}"
+    else:
+        raise SystemExit(f"nothing refused, {code} expected")
 
 
 if __name__ == "__main__":

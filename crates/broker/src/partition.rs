@@ -27,6 +27,8 @@ use waiters::Waiters;
 
 pub(crate) struct Partition {
     inner: Mutex<Inner>,
+    /// Held while files are sealed, deleted or compacted; taken before the other.
+    cleaning: Mutex<()>,
     waiters: Waiters,
 }
 
@@ -107,7 +109,8 @@ impl Partition {
             flushed_until: 0,
             is_closed: false,
         };
-        Ok(Self { inner: Mutex::new(inner), waiters: Waiters::default() })
+        let (inner, cleaning) = (Mutex::new(inner), Mutex::new(()));
+        Ok(Self { inner, cleaning, waiters: Waiters::default() })
     }
 
     /// Appends what a producer sent: one batch or several. A repeat is answered with the offset of the first time.
@@ -168,7 +171,7 @@ impl Partition {
 
     /// Records from an offset on; those of one segment at most. Read without the lock: what stands does not change.
     pub(crate) fn fetch(&self, ask: Ask) -> Result<Fetched, ResponseError> {
-        let (bounds, until, window) = {
+        let (bounds, until, window, mut aborted) = {
             let inner = self.inner.lock();
             let bounds = inner.bounds();
             if ask.from < bounds.start_offset || ask.from > bounds.next_offset {
@@ -176,18 +179,21 @@ impl Partition {
             }
             let until = if ask.committed_only { bounds.stable_offset } else { bounds.next_offset };
             let is_anything = ask.from < until && ask.bytes_max > 0;
-            (bounds, until, is_anything.then(|| inner.log.window(ask.from)).flatten())
+            let window = is_anything.then(|| inner.log.window(ask.from)).flatten();
+            // Taken together with the window: what is compacted meanwhile still stands in it.
+            let aborted = if ask.committed_only && window.is_some() {
+                inner.producers.aborted_within(ask.from, until)
+            } else {
+                Vec::new()
+            };
+            (bounds, until, window, aborted)
         };
         let Some(window) = window else {
             return Ok(Fetched { bounds, records: Bytes::new(), aborted: Vec::new() });
         };
         let Read { records, end_offset } =
             window.read(ask.from, until, ask.bytes_max).map_err(storage_error)?;
-        let aborted = if ask.committed_only {
-            self.inner.lock().producers.aborted_within(ask.from, end_offset)
-        } else {
-            Vec::new()
-        };
+        aborted.retain(|aborted| aborted.first_offset < end_offset);
         Ok(Fetched { bounds, records, aborted })
     }
 
@@ -212,9 +218,11 @@ impl Partition {
         self.waiters.add(fetch);
     }
 
-    /// Ends all work on the files, and lets waiting fetches find out that the partition is gone.
+    /// Ends all work on the files, waits for what is at it (a topic of the same name may be made in the same place),
+    /// and lets waiting fetches find out that the partition is gone.
     pub(crate) fn close(&self) {
         self.inner.lock().is_closed = true;
+        drop(self.cleaning.lock());
         self.waiters.wake();
     }
 

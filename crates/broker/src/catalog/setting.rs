@@ -80,7 +80,7 @@ pub(crate) const SETTINGS: [Setting; 26] = [
     setting("preallocate", "false", Shape::Flag),
     setting(RETENTION_BYTES, "-1", Shape::Number(-1)),
     setting(RETENTION_MS, "-1", Shape::Number(-1)),
-    setting(SEGMENT_BYTES, "67108864", Shape::Number(1)),
+    setting(SEGMENT_BYTES, "67108864", Shape::Number(1_024)),
     setting("segment.index.bytes", "10485760", Shape::Number(4)),
     setting(SEGMENT_MS, "604800000", Shape::Number(1)),
     setting("unclean.leader.election.enable", "false", Shape::Flag),

@@ -25,6 +25,9 @@ pub(crate) struct Round<'a> {
 impl Partition {
     /// Cleans once. Only one thread may do so at a time. What fails is tried again in the next round.
     pub(crate) fn clean(&self, round: Round<'_>) -> io::Result<()> {
+        let _cleaning = self.cleaning.lock();
+        let is_stopping = || (round.is_stopping)() || self.is_closed();
+        let round = Round { is_stopping: &is_stopping, ..round };
         self.roll_what_is_due(round)?;
         self.settle()?;
         self.delete_what_is_old(round)?;
