@@ -50,6 +50,9 @@ const DIRTY_RATIO_MIN: &str = "min.cleanable.dirty.ratio";
 const LAG_MIN_MS: &str = "min.compaction.lag.ms";
 const LAG_MAX_MS: &str = "max.compaction.lag.ms";
 
+const SEGMENTS_IN_BOUND: u64 = 8;
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+
 const fn setting(name: &'static str, default: &'static str, shape: Shape) -> Setting {
     Setting { name, default, shape }
 }
@@ -162,7 +165,7 @@ impl Settings {
         let bytes = u64::try_from(self.number(RETENTION_BYTES)).ok();
         let ms = self.number(RETENTION_MS);
         Keeping {
-            segment_bytes: u64::try_from(self.number(SEGMENT_BYTES)).unwrap_or(1),
+            segment_bytes: self.segment_bytes(bytes.filter(|_| has("delete"))),
             segment_ms: self.number(SEGMENT_MS),
             is_deleted: has("delete"),
             retention_ms: (ms >= 0).then_some(ms),
@@ -172,6 +175,18 @@ impl Settings {
             dirty_ratio_min: self.effective(DIRTY_RATIO_MIN).parse().unwrap_or(0.5),
             lag_min_ms: self.number(LAG_MIN_MS),
             lag_max_ms: self.number(LAG_MAX_MS),
+        }
+    }
+
+    /// Where nobody said how large segments are, those of a topic that is bounded by size are small beside the bound: it
+    /// can be exceeded by one of them.
+    fn segment_bytes(&self, retention_bytes: Option<u64>) -> u64 {
+        let bytes = u64::try_from(self.number(SEGMENT_BYTES)).unwrap_or(1);
+        match retention_bytes {
+            Some(bound) if self.value(SEGMENT_BYTES).is_none() => {
+                bytes.min((bound / SEGMENTS_IN_BOUND).max(SEGMENT_BYTES_MIN))
+            }
+            Some(_) | None => bytes,
         }
     }
 

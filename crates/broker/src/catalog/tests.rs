@@ -155,6 +155,26 @@ fn what_a_topic_says_about_size_and_time_rules_appending() {
     assert_eq!((rules.batch_bytes_max, rules.is_append_time), (1_048_588, false));
 }
 
+#[test]
+fn settings_say_what_is_kept() {
+    let keeping = |pairs: &[(&str, &str)]| settings(pairs).keeping();
+    let default = keeping(&[]);
+    assert!(default.is_deleted && !default.is_compacted);
+    assert_eq!((default.retention_ms, default.retention_bytes), (None, None));
+    assert_eq!(default.segment_bytes, 64 << 20);
+    let both = keeping(&[("cleanup.policy", "compact, delete"), ("max.compaction.lag.ms", "5")]);
+    assert!(both.is_deleted && both.is_compacted);
+    assert_eq!(both.active_ms_max(), 5);
+    let bounded = |bytes: &str| keeping(&[("retention.bytes", bytes), ("retention.ms", "-1")]);
+    assert_eq!(bounded("80000000").segment_bytes, 10_000_000, "a bound is exceeded by little");
+    assert_eq!(bounded("1000").segment_bytes, 1 << 20);
+    assert_eq!(bounded("4294967296").segment_bytes, 64 << 20);
+    let told = keeping(&[("retention.bytes", "1000"), ("segment.bytes", "5000")]);
+    assert_eq!((told.segment_bytes, told.retention_bytes), (5_000, Some(1_000)));
+    let compacted = keeping(&[("cleanup.policy", "compact"), ("retention.bytes", "1000")]);
+    assert_eq!(compacted.segment_bytes, 64 << 20);
+}
+
 #[tokio::test]
 async fn deleting_a_topic_wakes_its_readers() {
     let (_directory, catalog) = catalog();
