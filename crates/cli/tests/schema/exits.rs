@@ -100,7 +100,7 @@ fn flaws_are_found_as_they_stand() {
 
 #[test]
 fn every_verb_has_an_example() {
-    for verb in ["check", "lint"] {
+    for verb in ["check", "lint", "diff", "register", "codegen"] {
         ends(upnext(&["schema", verb, "--help"]), 0, &["Example"]);
     }
     assert!(repository().join("schemas").is_dir());

@@ -5,3 +5,5 @@
 mod verb;
 mod planted;
 mod exits;
+mod register;
+mod codegen;

@@ -10,7 +10,7 @@ use super::{Generated, NOTE, plain};
 const DERIVES: &str = "#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]";
 
 pub(super) fn write(definitions: &Definitions) -> Generated {
-    let mut text = format!("//! {NOTE}\n");
+    let mut text = format!("// {NOTE}\n");
     definitions.enums.iter().for_each(|one| enumeration(&mut text, one));
     definitions.records.iter().for_each(|one| record(&mut text, one));
     Generated { path: "upnext_events.rs".to_owned(), text }
