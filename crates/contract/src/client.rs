@@ -18,6 +18,7 @@ use crate::framing::SchemaKey;
 use crate::writer_schema::{SchemaFlaw, WriterSchema};
 
 mod bounded;
+mod misfiled;
 mod transport;
 mod budget;
 mod call;
@@ -30,6 +31,7 @@ use absence::{Absences, Patience, Word};
 use bounded::Bounded;
 use call::{Call, Fetched};
 use files::{Files, Kept};
+use misfiled::Known;
 
 /// The registry did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +82,7 @@ type Found = Result<Arc<WriterSchema>, Lookup>;
 pub struct RegistryClient {
     call: Call,
     clock: Clock,
-    known: Mutex<Bounded<SchemaKey, Arc<WriterSchema>>>,
+    known: Mutex<Known>,
     failed: Mutex<Bounded<SchemaKey, (Lookup, Instant)>>,
     absent: Mutex<Absences>,
     /// One look-up at a time: an outage costs one waiting call, not one per partition.
@@ -120,7 +122,7 @@ impl RegistryClient {
         Self {
             call,
             clock,
-            known: Mutex::new(Bounded::new(max)),
+            known: Mutex::new(Known::new(max, negative_ttl)),
             failed: Mutex::new(Bounded::new(max)),
             absent: Mutex::new(Absences::new(Patience { grace, ttl: negative_ttl })),
             turn: tokio::sync::Mutex::new(()),
@@ -152,8 +154,8 @@ impl RegistryClient {
 
     pub(crate) async fn found(&self, key: SchemaKey, need: Option<Need>) -> Found {
         // The way of nearly every record: nothing but a look into a map.
-        if let Some(schema) = self.known.lock().get(&key) {
-            return Ok(Arc::clone(schema));
+        if let Some(schema) = self.known.lock().get(key, &self.clock) {
+            return Ok(schema);
         }
         let now = self.clock.instant();
         self.schema_for(key, need.unwrap_or(Need { since: now, is_redriven: false })).await
@@ -263,10 +265,10 @@ impl RegistryClient {
     }
 
     fn remembered(&self, key: SchemaKey, need: Need) -> Option<Found> {
-        if let Some(schema) = self.known.lock().get(&key) {
-            return Some(Ok(Arc::clone(schema)));
-        }
         let now = self.clock.instant();
+        if let Some(schema) = self.known.lock().get(key, &self.clock) {
+            return Some(Ok(schema));
+        }
         if let Some((lookup, until)) = self.failed.lock().get(&key)
             && now < *until
         {
@@ -351,7 +353,7 @@ impl RegistryClient {
             }
         };
         let known = self.known.lock();
-        let mut ids = known.entries.keys().filter_map(|key| match key {
+        let mut ids = known.keys().filter_map(|key| match key {
             SchemaKey::Id(id) => Some(id),
             SchemaKey::Guid(_) => None,
         });

@@ -106,6 +106,15 @@ impl WriterSchema {
         self.subjects.get().map(Option::as_deref)
     }
 
+    /// Whether the registry has it under subjects, and under none of a topic and this record.
+    #[must_use]
+    pub fn is_misfiled(&self) -> bool {
+        let is_own = |subject: &String| {
+            subject.strip_suffix(&self.full_name).is_some_and(|topic| topic.ends_with('-'))
+        };
+        self.subjects().flatten().is_some_and(|subjects| !subjects.iter().any(is_own))
+    }
+
     /// Remembers what the registry said. The first answer stays.
     pub fn note_subjects(&self, subjects: Option<Vec<String>>) {
         self.subjects.get_or_init(|| subjects);

@@ -283,3 +283,28 @@ async fn strange_requests_are_refused_in_the_registrys_own_words() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{}", answer.lines().next().unwrap_or_default());
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn a_schema_that_is_registered_under_its_subject_later_is_taken_then() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let registry = start(directory.path()).await;
+    let settings = config::Registry { negative_ttl_ms: 0, ..config::Registry::default() };
+    let client = RegistryClient::new(&registry.url(), &settings, Clock::system());
+    let client = Arc::new(client.expect("a valid URL"));
+    let text = upnext_contract::schemas::of_event(EventType::ItemViewed).text;
+    let id = client.register("elsewhere", text).await.expect("it is new");
+    let value = Encoder::with_ids(|_| id).event(&viewed()).expect("a small event");
+    let contract = Contract::new(Arc::clone(&client), Limits::default(), TOPIC);
+    let verdict = contract.judge(raw("u-17", &value)).await.expect("the registry answers");
+    assert!(
+        matches!(&verdict, Verdict::Reject(found) if found.reason == Reason::SubjectNotAllowed),
+        "{verdict:?}"
+    );
+    let subject = format!("{TOPIC}-upnext.events.v1.ItemViewed");
+    assert_eq!(client.register(&subject, text).await.expect("it is the same"), id);
+    // Asked again at most once per negative_ttl: the first sight only sets the time.
+    contract.judge(raw("u-17", &value)).await.expect("the registry answers");
+    let verdict = contract.judge(raw("u-17", &value)).await.expect("the registry answers");
+    assert!(matches!(verdict, Verdict::Accept(_)), "{verdict:?}");
+    registry.stop().await;
+}

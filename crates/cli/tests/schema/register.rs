@@ -14,8 +14,8 @@ async fn registry(directory: &Path) -> Registry {
     Registry::start(RegistryConfig { listen, data_dir }).await.unwrap()
 }
 
-async fn ends(mut command: Command, code: i32, said: &[&str]) -> String {
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+fn ends(mut command: Command, code: i32, said: &[&str]) -> String {
+    let output = command.output().unwrap();
     let text = format!("{}{}", out(&output), err(&output));
     assert_eq!(output.status.code(), Some(code), "{text}");
     for part in said {
@@ -39,20 +39,20 @@ async fn schemas_are_registered_once_and_checked_against_the_registry() {
     };
     let subject = "upnext.events.v1-upnext.events.v1.ItemViewed: ";
     let against = ["check", "--against", "registry"];
-    ends(verb(&against), 64, &["has none of our subjects", "upnext schema register"]).await;
+    ends(verb(&against), 64, &["has none of our subjects", "upnext schema register"]);
     let would = format!("{subject}would be registered as version 1");
-    ends(verb(&["register", "--dry-run"]), 0, &[&would]).await;
-    ends(verb(&["register", "--level", "full"]), 0, &[&format!("{subject}registered as id")]).await;
-    let said = ends(verb(&["register"]), 0, &[&format!("{subject}unchanged, version 1")]).await;
+    ends(verb(&["register", "--dry-run"]), 0, &[&would]);
+    ends(verb(&["register", "--level", "full"]), 0, &[&format!("{subject}registered as id")]);
+    let said = ends(verb(&["register"]), 0, &[&format!("{subject}unchanged, version 1")]);
     assert_eq!(said.matches("unchanged, version 1").count(), 24, "{said}");
-    ends(verb(&against), 0, &["0 changes"]).await;
+    ends(verb(&against), 0, &["0 changes"]);
     edit(&schemas, "events/ItemViewed.avsc", "\"item_id\"", "\"sku\"");
-    ends(verb(&against), 1, &["field_renamed at /sku"]).await;
-    ends(verb(&["register", "--dry-run"]), 1, &[&format!("{subject}would be refused")]).await;
-    ends(verb(&["register"]), 1, &[&format!("{subject}refused: ")]).await;
-    ends(verb(&["diff", "registry", schemas.to_str().unwrap()]), 0, &["field_renamed"]).await;
+    ends(verb(&against), 1, &["field_renamed at /sku"]);
+    ends(verb(&["register", "--dry-run"]), 1, &[&format!("{subject}would be refused")]);
+    ends(verb(&["register"]), 1, &[&format!("{subject}refused: ")]);
+    ends(verb(&["diff", "registry", schemas.to_str().unwrap()]), 0, &["field_renamed"]);
     registry.stop().await;
-    ends(verb(&against), 69, &["no answer from"]).await;
+    ends(verb(&against), 69, &["no answer from"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn a_schema_follows_what_it_refers_to() {
     write("z.avsc", r#"{"type":"enum","name":"Z","namespace":"n","symbols":["x"]}"#);
     let mut command = upnext(&["schema", "register", "--schemas"]);
     command.arg(&schemas).args(["--set", &format!("registry.url={}", registry.url())]);
-    let said = ends(command, 0, &["n.A: registered as id 2"]).await;
+    let said = ends(command, 0, &["n.A: registered as id 2"]);
     assert!(said.starts_with("n.Z: registered as id 1"), "{said}");
     registry.stop().await;
 }
