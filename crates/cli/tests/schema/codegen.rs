@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::verb::{err, out, upnext};
 
 /// What `schema codegen --lang rust` writes.
-#[expect(unreachable_pub, dead_code, reason = "generated for the crates of producers")]
+#[allow(dead_code, reason = "an expectation counts what it covers as used, and is then not met")]
+#[expect(unreachable_pub, reason = "generated for the crates of producers")]
 mod generated {
     include!("upnext_events.rs.txt");
 }
