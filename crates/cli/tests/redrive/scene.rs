@@ -106,6 +106,11 @@ impl Scene {
             .env("UPNEXT_INGEST__GROUP", format!("{}ingest", self.prefix))
             .env("UPNEXT_FEATURES__GROUP", format!("{}features", self.prefix))
             .env("UPNEXT_REGISTRY__URL", self.stack.registry_url())
+            // An id that nobody has registered is believed to be none at once, and asked for again soon.
+            .env("UPNEXT_REGISTRY__UNKNOWN_GRACE_MS", "100")
+            .env("UPNEXT_REGISTRY__NEGATIVE_TTL_MS", "100")
+            // Nearly everything is rejected here, and that is what is wanted.
+            .env("UPNEXT_INGEST__REJECT_PAUSE_SHARE", "1.0")
             .env("UPNEXT_REDIS__URL", self.stack.redis_url())
             .env("UPNEXT_DATA_DIR", self.data_dir.path())
             .env("UPNEXT_OPS__LISTEN", "127.0.0.1:0")
