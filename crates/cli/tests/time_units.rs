@@ -83,6 +83,8 @@ impl Up {
         let mut child = Command::new(env!("CARGO_BIN_EXE_upnext"))
             .args(["up", "--format", "json", "--data-dir", "data"])
             .args(["--set", "serve.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0"])
+            // So much garbage would hold the partitions; here every record has to get its verdict.
+            .args(["--set", "ingest.reject_pause_share=1"])
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
