@@ -18,7 +18,7 @@ use crate::{Shared, fuse};
 
 /// Waits between two looks at a record whose schema the registry could not give.
 const TROUBLE_WAIT_MIN: Duration = Duration::from_millis(100);
-const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(2);
+const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// A dead letter that was put back carries it.
 const ATTEMPT_HEADER: &str = "upnext.dlq.attempt";
 

@@ -148,6 +148,17 @@ impl Outcomes {
         }
     }
 
+    /// As [`Self::next`], however long nothing comes.
+    pub(crate) async fn next_or_wait(&mut self) -> Record {
+        loop {
+            match self.0.recv().await {
+                Some(TailEvent::Record(record)) => return record,
+                Some(TailEvent::CaughtUp) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Everything that stands there now.
     pub(crate) async fn all(mut self) -> Vec<Record> {
         let mut found = Vec::new();
