@@ -70,6 +70,12 @@ impl Encoder {
         self.events[usize::from(kind.code())]
     }
 
+    /// Whether a framed value already stands under our schema of this type.
+    #[must_use]
+    pub fn is_ours(&self, value: &[u8], kind: EventType) -> bool {
+        framing::unframe(value).is_ok_and(|(id, _)| id == self.event_schema_id(kind))
+    }
+
     /// # Errors
     /// When the value is too large.
     pub fn event(&self, event: &Event) -> Result<Bytes, EncodeError> {

@@ -34,7 +34,7 @@ pub mod evolution;
 pub use checks::{Checks, Limits};
 pub use client::{Lookup, Need, RegistryClient, RegistryError, SchemaSource};
 pub use decoder::{DecodeError, Decoder};
-pub use encoder::{EncodeError, Encoder};
+pub use encoder::{EncodeError, Encoder, VALUE_BYTES_MAX};
 pub use framing::{FramingError, SCHEMA_HEADER, SchemaKey, unframe};
 pub use judge::{Contract, Judge, Raw, Trouble};
 pub use records::artifact::ArtifactAnnounced;

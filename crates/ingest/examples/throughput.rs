@@ -28,6 +28,10 @@ use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, ProducerSettings, a
 use upnext_testkit::Stack;
 use uuid::Uuid;
 
+/// As in `upnext` itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const VALUE_BYTES: usize = 300;

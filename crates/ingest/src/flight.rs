@@ -1,6 +1,6 @@
 //! Records of one partition on their way out: sent, acknowledged in order, committed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use upnext_common::topic::Topic;
 use upnext_contract::letter::{CONNECT, DEAD};
 use upnext_contract::{Reason, Rejection, Verdict};
 use upnext_kafka::group::Claim;
-use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Record};
+use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Producer, Record};
 
 use crate::Shared;
 
@@ -35,10 +35,11 @@ pub(crate) struct Flight {
     committed_offset: i64,
     claim: Claim,
     launched: VecDeque<Launched>,
-    /// Acknowledged since the last commit, by verdict.
-    news: HashMap<EventLabels, u64>,
+    /// Acknowledged since the last commit, by verdict: few at a time.
+    news: Vec<(EventLabels, u64)>,
     newest_timestamp_ms: i64,
-    /// Of the producer in use when this partition began.
+    /// In use when this partition began, and its generation.
+    producer: Producer,
     generation: u64,
     shared: Arc<Shared>,
 }
@@ -50,15 +51,17 @@ impl Flight {
         claim: Claim,
         shared: Arc<Shared>,
     ) -> Self {
+        let (generation, producer) = shared.outlet.producer();
         Self {
             partition,
             next_offset: start_offset,
             committed_offset: start_offset,
             claim,
             launched: VecDeque::new(),
-            news: HashMap::new(),
+            news: Vec::new(),
             newest_timestamp_ms: 0,
-            generation: shared.outlet.producer().0,
+            producer,
+            generation,
             shared,
         }
     }
@@ -88,7 +91,7 @@ impl Flight {
     ) -> Result<bool, KafkaError> {
         let (outgoing, label) = self.outcome(record, verdict);
         let is_rejected = label.verdict == REJECTED;
-        let delivery = match self.shared.outlet.send(&outgoing).await {
+        let delivery = match self.producer.send_when_room(&outgoing).await {
             Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
             sent => sent?,
         };
@@ -151,7 +154,7 @@ impl Flight {
             cause, "record refused by the broker, sent without value"
         );
         let bare = Outgoing { value: None, ..outgoing };
-        self.shared.outlet.send(&bare).await
+        self.producer.send_when_room(&bare).await
     }
 
     /// Waits for the oldest record's acknowledgement, and takes what else has come. Cancel safe.
@@ -180,7 +183,10 @@ impl Flight {
             return Err(error);
         }
         self.next_offset = done.offset + 1;
-        *self.news.entry(done.label).or_default() += 1;
+        match self.news.iter_mut().find(|(label, _)| *label == done.label) {
+            Some((_, count)) => *count += 1,
+            None => self.news.push((done.label, 1)),
+        }
         Ok(())
     }
 
@@ -221,7 +227,7 @@ impl Flight {
         self.committed_offset = self.next_offset;
         self.shared.limits.forget_refused(self.partition, self.next_offset);
         let (mut records, mut bad) = (0, 0);
-        for (label, count) in self.news.drain() {
+        for (label, count) in self.news.drain(..) {
             let is_bad = label.verdict == REJECTED;
             let total = if is_bad { &self.shared.rejected } else { &self.shared.accepted };
             total.fetch_add(count, Ordering::AcqRel);

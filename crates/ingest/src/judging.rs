@@ -35,18 +35,20 @@ impl Judge {
         Self { suspects, rehearsal, shared }
     }
 
-    /// The verdict, waiting for the registry as long as it takes; what is under way lands meanwhile. `None` when
-    /// stopped.
+    /// The verdict on a record that was read at `since`, waiting for the registry as long as it takes; what is under
+    /// way lands meanwhile. `None` when stopped.
     ///
     /// # Errors
     /// When something under way could not be delivered.
     pub(crate) async fn verdict(
         &mut self,
         record: &Record,
+        since: Instant,
         flight: &mut Flight,
         stop: &Stop,
     ) -> Result<Option<Verdict>, KafkaError> {
-        let mut need = self.need(record);
+        let is_redriven = record.headers.iter().any(|(name, _)| name == ATTEMPT_HEADER);
+        let mut need = Need { since, is_redriven };
         let mut wait = TROUBLE_WAIT_MIN;
         loop {
             let trouble = match self.attempt(record, need).await {
@@ -71,11 +73,6 @@ impl Judge {
             }
             wait = (wait * 2).min(TROUBLE_WAIT_MAX);
         }
-    }
-
-    fn need(&self, record: &Record) -> Need {
-        let is_redriven = record.headers.iter().any(|(name, _)| name == ATTEMPT_HEADER);
-        Need { since: self.shared.clock.instant(), is_redriven }
     }
 
     /// Whether the record turns out to have been there for longer than was known.

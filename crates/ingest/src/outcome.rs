@@ -5,13 +5,15 @@ use upnext_common::event::Event;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
 use upnext_contract::letter::{self, Origin};
-use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER};
+use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER, VALUE_BYTES_MAX};
 use upnext_kafka::{Header, Outgoing, Record};
 
 const PROCESSOR: &str = "upnext-ingest";
 
 /// Makes outgoing records.
 pub(crate) struct Stamp {
+    /// Name of the topic that is read.
+    raw: Bytes,
     valid: String,
     dead_letters: String,
     encoder: Encoder,
@@ -20,21 +22,22 @@ pub(crate) struct Stamp {
 impl Stamp {
     pub(crate) fn new(topic_prefix: &str, encoder: Encoder) -> Self {
         Self {
+            raw: Bytes::from(Topic::Events.name(topic_prefix)),
             valid: Topic::Valid.name(topic_prefix),
             dead_letters: Topic::DeadLetters.name(topic_prefix),
             encoder,
         }
     }
 
-    /// The event in our reader schema, under its original key and timestamp, with where it was read. `None` when
+    /// The event in our schema, under its original key and timestamp, with where it was read. `None` when
     /// it does not fit a record.
     pub(crate) fn valid(&self, record: &Record, event: &Event) -> Option<Outgoing> {
-        let value = self.encoder.event(event).ok()?;
-        // The value is framed anew: a header that names its schema would speak of the original.
+        let value = self.value(record, event)?;
+        // The value names its schema itself: a header that does would speak of the original.
         let is_kept =
             |(name, _): &&Header| !name.starts_with("upnext.source.") && name != SCHEMA_HEADER;
         let mut headers: Vec<Header> = record.headers.iter().filter(is_kept).cloned().collect();
-        headers.push(text(SOURCE_TOPIC, &record.topic));
+        headers.push((SOURCE_TOPIC.to_owned(), Some(self.source_topic(record))));
         headers.push(text(SOURCE_PARTITION, record.partition));
         headers.push(text(SOURCE_OFFSET, record.offset));
         Some(Outgoing {
@@ -45,6 +48,28 @@ impl Stamp {
             headers,
             timestamp_ms: Some(record.timestamp_ms),
         })
+    }
+
+    /// As it came, where it stands in our schema already; else written in it.
+    fn value(&self, record: &Record, event: &Event) -> Option<Bytes> {
+        match &record.value {
+            Some(value)
+                if record.header(SCHEMA_HEADER).is_none()
+                    && value.len() <= VALUE_BYTES_MAX
+                    && self.encoder.is_ours(value, event.event_type()) =>
+            {
+                Some(value.clone())
+            }
+            Some(_) | None => self.encoder.event(event).ok(),
+        }
+    }
+
+    fn source_topic(&self, record: &Record) -> Bytes {
+        if self.raw == record.topic.as_bytes() {
+            self.raw.clone()
+        } else {
+            Bytes::copy_from_slice(record.topic.as_bytes())
+        }
     }
 
     /// The record as it came, with why it was rejected.

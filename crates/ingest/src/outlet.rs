@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tracing::warn;
-use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, ProducerSettings};
+use upnext_kafka::{KafkaError, Producer, ProducerSettings};
 
 /// Largest record we write: room for a dead letter's headers on top of the largest value we read.
 const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -40,12 +40,6 @@ impl Outlet {
             *current = (current.0 + 1, producer(&self.brokers, batch_bytes_max)?);
         }
         Ok(())
-    }
-
-    /// Queues a record, waiting for room.
-    pub(crate) async fn send(&self, record: &Outgoing) -> Result<Delivery, KafkaError> {
-        let (_, producer) = self.producer();
-        producer.send_when_room(record).await
     }
 
     /// Puts a new producer in the place of the one of `generation`, unless somebody has done so already.

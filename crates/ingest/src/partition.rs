@@ -78,6 +78,8 @@ struct Work {
     records: Records,
     /// Taken from the queue and not judged yet, newest first.
     batch: Vec<Record>,
+    /// When it was taken.
+    taken_at: std::time::Instant,
     flight: Flight,
     judge: Judge,
     gate: Gate,
@@ -103,6 +105,7 @@ impl Work {
             partition,
             records,
             batch: Vec::with_capacity(BATCH_MAX),
+            taken_at: shared.clock.instant(),
             flight,
             judge: Judge::new(suspects, Arc::clone(shared)),
             gate,
@@ -132,6 +135,7 @@ impl Work {
                         return Ok(());
                     }
                     self.batch.reverse();
+                    self.taken_at = self.shared.clock.instant();
                 }
             }
             self.commit_due();
@@ -147,9 +151,9 @@ impl Work {
             && !self.waits()
             && let Some(record) = self.batch.pop()
         {
-            let Some(verdict) = self.judge.verdict(&record, &mut self.flight, stop).await? else {
-                return Ok(false);
-            };
+            let since = self.taken_at;
+            let judged = self.judge.verdict(&record, since, &mut self.flight, stop).await?;
+            let Some(verdict) = judged else { return Ok(false) };
             let is_rejected = self.flight.launch(&record, verdict).await?;
             self.note(is_rejected);
         }
@@ -165,7 +169,9 @@ impl Work {
     }
 
     fn note(&mut self, is_rejected: bool) {
-        match self.gate.note(is_rejected, self.shared.clock.instant()) {
+        // The time of a record that passes need not be exact, and most do.
+        let now = if is_rejected { self.shared.clock.instant() } else { self.taken_at };
+        match self.gate.note(is_rejected, now) {
             Turn::Nothing => {}
             Turn::Closed { share, records } => {
                 self.shared.watch.held(self.partition, true);

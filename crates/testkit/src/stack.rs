@@ -45,6 +45,12 @@ impl Stack {
         stack
     }
 
+    /// Whether broker and registry are ours.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        outside::services().is_none()
+    }
+
     /// `host:port` of the broker.
     #[must_use]
     pub fn brokers(&self) -> String {

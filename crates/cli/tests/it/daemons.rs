@@ -1,6 +1,7 @@
 //! The three daemons as processes of their own, on a broker, a registry and a Redis that are not theirs.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use serde_json::json;
@@ -12,12 +13,14 @@ use crate::running::{BOUND, call, signal, upnext};
 struct Daemon(Child);
 
 impl Daemon {
-    fn start(verb: &str, stack: &Stack) -> Self {
+    /// With its files in `directory`.
+    fn start(verb: &str, stack: &Stack, directory: &Path) -> Self {
         let brokers = format!("kafka.brokers={}", stack.brokers());
         let registry = format!("registry.url={}", stack.registry_url());
         let redis = format!("redis.url={}", stack.redis_url());
         let mut command = upnext(&[verb, "--set", &brokers, "--set", &registry, "--set", &redis]);
         command.args(["--set", "serve.listen=127.0.0.1:0", "--set", "ops.listen=127.0.0.1:0"]);
+        command.current_dir(directory);
         Self(command.args(["--set", "log.filter=warn"]).stderr(Stdio::piped()).spawn().unwrap())
     }
 
@@ -45,9 +48,10 @@ impl Drop for Daemon {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn separate_processes_make_the_same_system() {
     let stack = Stack::start().await;
-    let ingest = Daemon::start("ingest", &stack);
-    let features = Daemon::start("features", &stack);
-    let mut serve = Daemon::start("serve", &stack);
+    let files = tempfile::tempdir().unwrap();
+    let ingest = Daemon::start("ingest", &stack, files.path());
+    let features = Daemon::start("features", &stack, files.path());
+    let mut serve = Daemon::start("serve", &stack, files.path());
     let said = serve.says("answers at");
     let http = said.trim_start_matches("answers at ").to_owned();
     let event = json!({"events": [

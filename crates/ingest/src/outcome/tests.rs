@@ -109,3 +109,16 @@ fn a_second_rejection_counts_on_and_keeps_the_first_moment() {
     assert_eq!(headers["upnext.dlq.first_failed_at"], "1000");
     assert_eq!(headers["upnext.dlq.schema_id"], "");
 }
+
+#[test]
+fn a_value_under_our_schema_goes_on_as_it_came_and_another_is_written_anew() {
+    let ours = Bytes::from_static(&[0, 0, 0, 0, 7, 1, 2, 3]);
+    let theirs = Bytes::from_static(&[0, 0, 0, 0, 8, 1, 2, 3]);
+    let under = |value: &Bytes, headers| Record { value: Some(value.clone()), ..record(headers) };
+    let written = Encoder::with_ids(|_| 7).event(&event()).unwrap();
+    let valid = |record: &Record| stamp().valid(record, &event()).unwrap().value.unwrap();
+    assert_eq!(valid(&under(&ours, vec![])), ours);
+    assert_eq!(valid(&under(&theirs, vec![])), written);
+    let named = (SCHEMA_HEADER.to_owned(), Some(Bytes::from_static(&[1; 17])));
+    assert_eq!(valid(&under(&ours, vec![named])), written, "the bytes are bare then");
+}

@@ -30,9 +30,9 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) async fn before(registry_url: &str) -> Self {
-        let target: SocketAddr = registry_url.strip_prefix("http://").unwrap().parse().unwrap();
+        let (address, path) = parts(registry_url);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
         let (fault, mut told) = watch::channel(Fault::None);
         let failed = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&failed);
@@ -53,7 +53,7 @@ impl Front {
                         if fault != Fault::None {
                             counted.fetch_add(1, Ordering::AcqRel);
                         }
-                        open.spawn(serve(stream, target, fault));
+                        open.spawn(serve(stream, address, fault));
                     }
                 }
             }
@@ -64,6 +64,13 @@ impl Front {
     pub(crate) fn fail(&self, fault: Fault) {
         self.fault.send(fault).unwrap();
     }
+}
+
+/// Where a registry listens, and the path under which it answers.
+fn parts(registry_url: &str) -> (SocketAddr, &str) {
+    let rest = registry_url.strip_prefix("http://").unwrap();
+    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    (address.parse().unwrap(), path)
 }
 
 async fn serve(mut stream: TcpStream, target: SocketAddr, fault: Fault) {

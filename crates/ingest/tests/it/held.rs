@@ -87,7 +87,8 @@ async fn many_made_up_ids_are_dead_letters_at_few_calls() {
     let front = crate::front::Front::before(&ground.registry_url).await;
     ground.registry_url.clone_from(&front.url);
     let whole = ground.raw(&click("u", "i"), 0).value.unwrap();
-    let count: u32 = 2_000;
+    // A registry that does not list its ids, as some real ones, is asked for one after the other.
+    let count: u32 = if ground.stack.is_embedded() { 2_000 } else { 100 };
     for number in 0..count {
         let id = 1_000_000 + number * 7;
         let value = [&[0], &id.to_be_bytes()[..], &whole[5..]].concat();
