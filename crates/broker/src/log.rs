@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::batch::{BatchHeader, CONTROL_BATCH_BYTES};
 
+pub(crate) use files::check_no_swap;
 pub(crate) use segment::Segment;
 pub(crate) use window::{Read, Window};
 pub(crate) use writer::CleanWriter;

@@ -95,9 +95,14 @@ pub(crate) struct Ask {
 impl Partition {
     /// Opens or makes the partition kept in `directory`.
     pub(crate) fn open(directory: &Path, start_offset: i64) -> io::Result<Self> {
-        let Opened { log, story: producers, before_active } = Log::open::<Producers>(directory)?;
+        let Opened { log, story: mut producers, before_active } =
+            Log::open::<Producers>(directory)?;
         let start_offset = start_offset.max(log.base_offset());
         let active = log.active();
+        // What was aborted in the compacted part is gone, and so may be the marker that readers would wait for.
+        let first_unclean = log.sealed().iter().find(|segment| !segment.is_clean);
+        let clean_until = first_unclean.map_or(active.base_offset, |segment| segment.base_offset);
+        producers.forget_aborted_before(clean_until);
         let active_since_ms = if active.is_empty() { None } else { active.modified_ms() };
         let unkept = before_active.map(|kept| (active.base_offset, kept));
         let inner = Inner {

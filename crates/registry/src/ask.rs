@@ -154,12 +154,16 @@ pub(crate) fn offered(body: &[u8]) -> Result<Offered, Refusal> {
         return Err(Refusal::invalid_schema(message));
     }
     // Clients write -1 or 0 where they name none.
-    let number = |name: &str| {
-        let number = body.get(name).and_then(Value::as_i64).filter(|number| *number > 0);
-        number.and_then(|number| u32::try_from(number).ok())
+    let number = |name: &str| match body.get(name).and_then(Value::as_i64) {
+        Some(number) if number > i64::from(i32::MAX) => {
+            let message = format!("{name} {number} is above {}", i32::MAX);
+            Err(Refusal::invalid_schema(message))
+        }
+        Some(number) if number > 0 => Ok(u32::try_from(number).ok()),
+        Some(_) | None => Ok(None),
     };
-    let written = Written { text: text.to_owned(), references };
-    Ok(Offered { written, id: number("id"), version: number("version") })
+    let (id, version) = (number("id")?, number("version")?);
+    Ok(Offered { written: Written { text: text.to_owned(), references }, id, version })
 }
 
 /// The same where its id and version do not matter.
@@ -284,5 +288,15 @@ mod tests {
         }
         let whole = r#"{"schema":"\"int\"","references":[{"name":"n","subject":"s","version":1}]}"#;
         assert_eq!(written(whole.as_bytes()).unwrap().references.len(), 1);
+    }
+
+    #[test]
+    fn a_number_that_leaves_no_room_for_the_next_is_refused() {
+        let body = |number: i64| format!(r#"{{"schema":"\"string\"","id":{number},"version":-1}}"#);
+        let id = |number| offered(body(number).as_bytes()).map(|offered| offered.id).ok();
+        assert_eq!(id(2_147_483_647), Some(Some(2_147_483_647)));
+        assert_eq!(id(2_147_483_648), None);
+        assert_eq!(id(4_294_967_295), None);
+        assert_eq!((id(0), id(-1)), (Some(None), Some(None)));
     }
 }

@@ -96,8 +96,10 @@ impl Journal {
         let written = self.write_beside(changes);
         let (file, length) =
             written.map_err(|cause| JournalError::Io { path: self.path.clone(), cause })?;
+        // From here on it is what stands under the name, whatever else fails.
         (self.file, self.length, self.length_when_rewritten) = (file, length, length);
-        Ok(())
+        let synced = self.path.parent().map_or(Ok(()), sync_directory);
+        synced.map_err(|cause| JournalError::Io { path: self.path.clone(), cause })
     }
 
     fn write_beside(&self, changes: &[Change]) -> io::Result<(File, u64)> {
@@ -117,9 +119,6 @@ impl Journal {
         file.write_all(&lines)?;
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)?;
-        if let Some(directory) = self.path.parent() {
-            sync_directory(directory)?;
-        }
         Ok((file, u64::try_from(lines.len()).unwrap_or(u64::MAX)))
     }
 

@@ -38,16 +38,39 @@ impl<K: FnMut(&Record<'_>) -> bool> Thinning<K> {
             return Thinned::Whole;
         };
         let kept: Vec<&Record<'_>> = all.iter().filter(|record| (self.keep)(record)).collect();
-        let is_temporary = header.is_control() || kept.iter().any(|record| !record.has_value);
-        let sets_horizon = is_temporary && !kept.is_empty() && header.delete_horizon_ms().is_none();
+        let is_temporary =
+            !kept.is_empty() && (header.is_control() || kept.iter().any(|it| !it.has_value));
+        let horizon = match (is_temporary, header.delete_horizon_ms()) {
+            (true, None) => Horizon::Set(self.horizon_ms),
+            // Left standing, it would call for another pass in every round.
+            (false, Some(_)) => Horizon::Clear,
+            (true, Some(_)) | (false, None) => Horizon::Leave,
+        };
         if kept.is_empty() && !self.keep_empty {
             return Thinned::Nothing;
         }
-        if kept.len() == all.len() && !sets_horizon {
+        if kept.len() == all.len() && horizon == Horizon::Leave {
             return Thinned::Whole;
         }
-        let horizon_ms = sets_horizon.then_some(self.horizon_ms);
-        rebuilt(header, batch, &kept, horizon_ms).map_or(Thinned::Whole, Thinned::Part)
+        rebuilt(header, batch, &kept, horizon).map_or(Thinned::Whole, Thinned::Part)
+    }
+}
+
+/// What becomes of the time until which a batch keeps what it keeps for a while only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Horizon {
+    Leave,
+    Set(i64),
+    /// Nothing is left that it is about. Records go on counting their times from it.
+    Clear,
+}
+
+impl Horizon {
+    fn set_to(self) -> Option<i64> {
+        match self {
+            Self::Set(horizon_ms) => Some(horizon_ms),
+            Self::Leave | Self::Clear => None,
+        }
     }
 }
 
@@ -55,8 +78,9 @@ fn rebuilt(
     header: &BatchHeader,
     batch: &[u8],
     kept: &[&Record<'_>],
-    horizon_ms: Option<i64>,
+    horizon: Horizon,
 ) -> Option<Bytes> {
+    let horizon_ms = horizon.set_to();
     let mut inner = Vec::new();
     for record in kept {
         match horizon_ms {
@@ -71,7 +95,7 @@ fn rebuilt(
     }
     let length = i32::try_from(out.len() - PREFIX_BYTES).ok()?;
     out[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&length.to_be_bytes());
-    let attributes = attributes_of(header, kept.is_empty(), horizon_ms.is_some());
+    let attributes = attributes_of(header, kept.is_empty(), horizon);
     out[CHECKED_FROM..CHECKED_FROM + 2].copy_from_slice(&attributes.to_be_bytes());
     if let Some(horizon_ms) = horizon_ms {
         out[BASE_TIMESTAMP_AT..BASE_TIMESTAMP_AT + 8].copy_from_slice(&horizon_ms.to_be_bytes());
@@ -86,9 +110,13 @@ fn rebuilt(
 }
 
 /// Nothing is not compressed.
-fn attributes_of(header: &BatchHeader, is_empty: bool, sets_horizon: bool) -> i16 {
+fn attributes_of(header: &BatchHeader, is_empty: bool, horizon: Horizon) -> i16 {
     let codec_gone = if is_empty { header.attributes & !CODEC } else { header.attributes };
-    if sets_horizon { codec_gone | DELETE_HORIZON } else { codec_gone }
+    match horizon {
+        Horizon::Leave => codec_gone,
+        Horizon::Set(_) => codec_gone | DELETE_HORIZON,
+        Horizon::Clear => codec_gone & !DELETE_HORIZON,
+    }
 }
 
 /// A record whose time is told as the difference to `base_ms`.

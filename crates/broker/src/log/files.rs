@@ -109,6 +109,16 @@ fn finish_swap(directory: &Path, base_offset: i64, until: i64) -> io::Result<()>
     sync_directory(directory)
 }
 
+/// A swap that failed half-way is for the next start to finish: another one over it would bring the old one back then.
+pub(crate) fn check_no_swap(directory: &Path) -> io::Result<()> {
+    match Listing::of(directory)?.swaps.first() {
+        Some((base_offset, _)) => Err(io::Error::other(format!(
+            "a compaction at offset {base_offset} is half done; it is finished at the next start"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Removes a segment with its footer.
 pub(super) fn remove_segment(directory: &Path, base_offset: i64) -> io::Result<()> {
     remove(&footer(directory, base_offset))?;

@@ -52,16 +52,20 @@ impl Window {
         self.read_one(self.position + start as u64, from, until)
     }
 
-    /// The one batch at `position`, however large.
-    fn read_one(&self, position: u64, from: i64, until: i64) -> io::Result<Read> {
-        let head = self.read_at(position, HEADER_BYTES)?;
-        match BatchHeader::read(&head) {
-            Some(header) if header.base_offset < until => Ok(Read {
-                records: self.read_at(position, header.bytes)?,
-                end_offset: header.last_offset() + 1,
-            }),
-            Some(_) | None => Ok(Read { records: Bytes::new(), end_offset: from }),
+    /// The first batch from `position` on that reaches `from`, however large. What compaction left in front of it may
+    /// be large too.
+    fn read_one(&self, mut position: u64, from: i64, until: i64) -> io::Result<Read> {
+        while let Some(header) = BatchHeader::read(&self.read_at(position, HEADER_BYTES)?) {
+            if header.base_offset >= until {
+                break;
+            }
+            if header.last_offset() >= from {
+                let records = self.read_at(position, header.bytes)?;
+                return Ok(Read { records, end_offset: header.last_offset() + 1 });
+            }
+            position += header.bytes as u64;
         }
+        Ok(Read { records: Bytes::new(), end_offset: from })
     }
 
     /// The first batch at or after offset `from` that says to hold a record of `timestamp_ms` or later.

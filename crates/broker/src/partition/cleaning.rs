@@ -93,6 +93,7 @@ impl Partition {
 
     fn compact(&self, round: Round<'_>) -> io::Result<()> {
         let Some(compaction) = Compaction::of(&self.inner.lock(), round) else { return Ok(()) };
+        log::check_no_swap(compaction.directory())?;
         compaction.run(round, |clean, until| {
             let mut inner = self.inner.lock();
             inner.log.put_clean(clean, until);

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -62,6 +62,10 @@ impl Compaction {
             last_offsets: inner.producers.last_offsets(),
         };
         (!inner.is_closed && compaction.is_due(round)).then_some(compaction)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn is_due(&self, round: Round<'_>) -> bool {
@@ -226,7 +230,7 @@ impl<'a> Copying<'a> {
             if is_needed {
                 return Thinned::Whole;
             }
-            let keep = |_: &Record<'_>| keep_empty || !is_expired;
+            let keep = |_: &Record<'_>| !is_expired;
             return Thinning { keep, horizon_ms, keep_empty }.apply(header, batch);
         }
         let is_aborted = self.compaction.is_aborted(header);

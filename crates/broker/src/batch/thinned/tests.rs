@@ -121,3 +121,24 @@ fn what_cannot_be_looked_into_stays_whole() {
     unknown[CHECKED_FROM + 1] |= 0x07;
     assert_eq!(thin(&unknown.freeze(), |_| false, false), Thinned::Whole);
 }
+
+#[test]
+fn a_horizon_goes_with_the_last_that_it_was_about() {
+    for codec in CODECS {
+        let records = [
+            Keyed { key: Some("a".to_owned()), value: None, timestamp_ms: 500 },
+            Keyed { key: Some("b".to_owned()), value: Some("x".to_owned()), timestamp_ms: 700 },
+        ];
+        let marked = part(thin(&keyed(codec, &records), |_| true, false));
+        assert_eq!(thin(&marked, |_| true, false), Thinned::Whole, "it still has its tombstone");
+        let left = part(thin(&marked, |record| record.has_value, false));
+        assert!(header(&left).matches(&left));
+        assert_eq!(header(&left).delete_horizon_ms(), None, "{codec:?}");
+        let times: Vec<i64> = decode(&left).iter().map(|record| record.timestamp).collect();
+        assert_eq!(times, [700], "{codec:?}");
+        assert_eq!(thin(&left, |_| true, false), Thinned::Whole, "nothing is left to be done");
+        let empty = part(thin(&marked, |_| false, true));
+        assert_eq!(header(&empty).delete_horizon_ms(), None);
+        assert_eq!(thin(&empty, |_| true, true), Thinned::Whole);
+    }
+}
