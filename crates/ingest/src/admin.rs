@@ -7,6 +7,7 @@ mod letters;
 mod redrives;
 mod bench;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use upnext_common::clock::Clock;
@@ -65,16 +66,44 @@ impl Admin {
     }
 }
 
-/// Browsers name the page that asks; tools do not.
+/// Browsers name the page that asks; tools do not. A page may also have made its own name point here.
 async fn not_for_pages(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::ORIGIN) {
+    let host = request.headers().get(header::HOST);
+    let is_foreign = host.is_some_and(|host| !names_this_machine(host.to_str().unwrap_or("")));
+    if is_foreign || request.headers().contains_key(header::ORIGIN) {
         let detail = "admin calls are not for web pages";
         return Problem::new(StatusCode::FORBIDDEN, "origin_refused", detail).into_response();
     }
     next.run(request).await
 }
 
+/// Whether a host, with its port or without, is `localhost` or an address, which no name service can turn elsewhere.
+fn names_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
 /// A log that does not answer.
 fn unread(error: KafkaError) -> Problem {
     Problem::unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_name_this_machine() {
+        for host in ["localhost", "LOCALHOST:9090", "127.0.0.1:9090", "[::1]:9090", "[::1]"] {
+            assert!(names_this_machine(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9090", "localhost.evil.example:9090", "", ":80"]
+        {
+            assert!(!names_this_machine(host), "{host}");
+        }
+    }
 }

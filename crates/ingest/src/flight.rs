@@ -209,8 +209,9 @@ impl Flight {
         if matches!(cause, KafkaError::Fatal { .. }) {
             self.shared.outlet.replace(self.generation);
         }
+        let until = tokio::time::Instant::now() + crate::partition::REDELIVER_WAIT;
         for launched in std::mem::take(&mut self.launched) {
-            let landed = tokio::time::timeout(crate::partition::REDELIVER_WAIT, launched.delivery);
+            let landed = tokio::time::timeout_at(until, launched.delivery);
             if let Ok(Err(KafkaError::Refused { .. })) = landed.await {
                 self.shared.limits.note_refused(self.partition, launched.offset);
             }

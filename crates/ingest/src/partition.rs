@@ -154,7 +154,12 @@ impl Work {
             let since = self.taken_at;
             let judged = self.judge.verdict(&record, since, &mut self.flight, stop).await?;
             let Some(verdict) = judged else { return Ok(false) };
-            let is_rejected = self.flight.launch(&record, verdict).await?;
+            // A producer without room waits for a broker that may be away. Left out here, the record comes again.
+            let is_rejected = tokio::select! {
+                biased;
+                launched = self.flight.launch(&record, verdict) => launched?,
+                () = stop.started() => return Ok(false),
+            };
             self.note(is_rejected);
         }
         if self.batch.is_empty() && self.records.is_empty() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tracing::warn;
 use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_contract::framing::SchemaKey;
@@ -60,8 +61,18 @@ impl Rehearsal {
         Self { program: program.to_owned(), child: None }
     }
 
-    /// Lets the child judge one record.
+    /// Lets a child judge one record. A child may end for another reason, so that only a second one proves it.
     pub(crate) async fn attempt(&mut self, trial: &Trial) -> Outcome {
+        match self.attempt_once(trial).await {
+            Outcome::Died(how) => {
+                warn!(how, "a record may have killed the child, another one tries it");
+                self.attempt_once(trial).await
+            }
+            outcome @ (Outcome::Survived | Outcome::NoChild(_)) => outcome,
+        }
+    }
+
+    async fn attempt_once(&mut self, trial: &Trial) -> Outcome {
         let mut child = match self.child.take().map_or_else(|| self.start(), Ok) {
             Ok(child) => child,
             Err(cause) => return Outcome::NoChild(cause),
@@ -88,6 +99,8 @@ impl Rehearsal {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
+            // A terminal's Ctrl-C is for the daemon.
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("{}: {error}", self.program.display()))
     }

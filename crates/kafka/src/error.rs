@@ -16,7 +16,7 @@ pub enum KafkaError {
     /// Too many records wait for delivery: wait for room and send again.
     #[error("the producer's queue is full")]
     QueueFull,
-    /// This record can never be written: too large, or no such topic or partition.
+    /// This record can never be written as it is: too large, or not what the topic takes.
     #[error("record refused: {cause}")]
     Refused { cause: String },
     /// The record may or may not have been written; what was sent after it may have been.
@@ -68,13 +68,8 @@ impl KafkaError {
     pub(crate) fn of_delivery(cause: &Cause) -> Self {
         let text = cause.to_string();
         match cause.rdkafka_error_code() {
-            Some(
-                Code::MessageSizeTooLarge
-                | Code::InvalidRecord
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed,
-            ) => Self::Refused { cause: text },
+            // A topic that is not there, or not ours to write, is no fault of the record.
+            Some(Code::MessageSizeTooLarge | Code::InvalidRecord) => Self::Refused { cause: text },
             Some(Code::Fatal) => Self::Fatal { cause: text },
             Some(_) | None => Self::NotDelivered { cause: text },
         }
@@ -99,6 +94,8 @@ mod tests {
         check(Code::QueueFull, Domain::Upstream, Domain::Upstream);
         check(Code::MessageSizeTooLarge, Domain::Caller, Domain::Caller);
         check(Code::Fatal, Domain::Internal, Domain::Internal);
+        check(Code::TopicAuthorizationFailed, Domain::Caller, Domain::Upstream);
+        check(Code::UnknownTopic, Domain::Caller, Domain::Upstream);
         check(Code::BrokerTransportFailure, Domain::Caller, Domain::Upstream);
     }
 

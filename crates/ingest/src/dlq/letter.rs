@@ -14,6 +14,7 @@ const PRODUCER_HEADERS: [&str; 3] = ["upnext.producer", "producer", "client.id"]
 /// Most bytes of a value that a listing shows, and that it keeps.
 const PREVIEW_BYTES_MAX: usize = 256;
 const KEPT_BYTES_MAX: usize = 1_024;
+const KEPT_HEADERS_MAX: usize = 100;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A dead letter as it stands on its topic.
@@ -35,6 +36,11 @@ pub struct Letter {
     pub attempt: u32,
     pub first_failed_at_ms: Option<i64>,
     pub processor: String,
+}
+
+/// A copy, so that the rest is given back.
+fn start_of(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(&bytes[..bytes.len().min(KEPT_BYTES_MAX)])
 }
 
 impl Letter {
@@ -64,13 +70,15 @@ impl Letter {
         }
     }
 
-    /// With only the start of a large value: enough to be shown.
+    /// With only the start of what is large: enough to be shown.
     #[must_use]
     pub fn shortened(mut self) -> Self {
-        if let Some(value) = self.record.value.take() {
-            // A copy, so that the rest is given back.
-            let kept = Bytes::copy_from_slice(&value[..value.len().min(KEPT_BYTES_MAX)]);
-            self.record.value = Some(kept);
+        let record = &mut self.record;
+        record.key = record.key.take().map(|key| start_of(&key));
+        record.value = record.value.take().map(|value| start_of(&value));
+        record.headers.truncate(KEPT_HEADERS_MAX);
+        for (_, value) in &mut record.headers {
+            *value = value.take().map(|value| start_of(&value));
         }
         self
     }
