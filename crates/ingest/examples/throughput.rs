@@ -75,7 +75,7 @@ async fn compare(count: u64) -> Outcome<()> {
         println!("{name}: {line}");
         rates.push(line.split(' ').next().unwrap_or_default().parse::<f64>()?);
     }
-    stack.kill()?;
+    // Closes its standard input.
     stack.wait()?;
     println!("ratio: {:.2}", rates[1] / rates[0]);
     Ok(())
@@ -91,7 +91,7 @@ fn kafka(prefix: &str) -> config::Kafka {
 
 fn role(arguments: &[&str]) -> Outcome<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    Ok(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+    Ok(command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
 }
 
 /// The lines a child prints, one by one.
@@ -109,7 +109,8 @@ fn lines(child: &mut Child) -> Outcome<impl FnMut() -> Outcome<String> + use<>> 
 async fn stack() -> Outcome<()> {
     let stack = Stack::start().await;
     println!("{}\n{}", stack.brokers(), stack.registry_url());
-    std::future::pending::<()>().await;
+    // Ends, with its Redis, when whoever started it is done or gone.
+    std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
