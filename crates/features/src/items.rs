@@ -48,6 +48,16 @@ impl Stage for Items {
         if state.apply(entry, at) { Applied::Counted } else { Applied::Replayed }
     }
 
+    fn apply_again(
+        state: &mut ItemState,
+        entry: &Signal,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied {
+        let at = at.max(state.position());
+        Self::apply(state, entry, at, out)
+    }
+
     fn changed(entry: &Signal) -> Option<ItemHash> {
         Some(entry.item)
     }

@@ -25,6 +25,7 @@ mod outlet;
 mod states;
 mod worker;
 mod partition;
+mod weakened;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,8 @@ use items::Items;
 use outlet::Outlet;
 use stage::Stage;
 use users::Users;
+#[doc(hidden)]
+pub use weakened::Weakened;
 
 /// Wait between two attempts to reach the registry or the topics at start.
 const START_RETRY: Duration = Duration::from_millis(500);
@@ -103,6 +106,7 @@ pub(crate) struct Shared<S> {
     pub(crate) redis_url: String,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    pub(crate) weakened: Weakened,
     /// Entries counted and flushed.
     pub(crate) counted: AtomicU64,
 }
@@ -113,6 +117,10 @@ impl Features {
     /// # Errors
     /// When settings are refused, or the registry refuses our own schemas. Trouble that can pass is waited for.
     pub async fn run(self, drain: Drain) -> Result<Drained, FeaturesError> {
+        self.run_as(Weakened::None, drain).await
+    }
+
+    async fn run_as(self, weakened: Weakened, drain: Drain) -> Result<Drained, FeaturesError> {
         let client =
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client);
@@ -126,8 +134,8 @@ impl Features {
         };
         let outlet = Outlet::new(&self.brokers, signals, partitions, encoder)?;
         let dead_letters = Topic::DeadLetters.name(&prefix);
-        let users = self.shared(Users { decoder: Decoder::new(client), outlet, dead_letters });
-        let items = self.shared(Items);
+        let users = Users { decoder: Decoder::new(client), outlet, dead_letters };
+        let (users, items) = (self.shared(users, weakened), self.shared(Items, weakened));
         tokio::try_join!(self.read(&users, &drain), self.read(&items, &drain))?;
         Ok(Drained {
             events: users.counted.load(Ordering::Acquire),
@@ -135,13 +143,14 @@ impl Features {
         })
     }
 
-    fn shared<S>(&self, stage: S) -> Arc<Shared<S>> {
+    fn shared<S>(&self, stage: S, weakened: Weakened) -> Arc<Shared<S>> {
         Arc::new(Shared {
             stage,
             config: self.config.clone(),
             redis_url: self.redis_url.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
+            weakened,
             counted: AtomicU64::new(0),
         })
     }

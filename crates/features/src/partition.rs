@@ -45,7 +45,7 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     let Assignment { partition, start_offset, mut records, revoked, claim } = assignment;
     let stop = Stop { revoked, drain };
     let Some((session, owned)) = begin(&shared, partition, &stop).await else { return };
-    let next_offset = next_offset(&owned);
+    let next_offset = shared.weakened.resume(next_offset(&owned), start_offset);
     if start_offset != next_offset {
         info!(stage = S::STAGE.name(), partition, start_offset, next_offset, "partition moves");
         claim.reposition(next_offset);
@@ -53,10 +53,12 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     }
     info!(stage = S::STAGE.name(), partition, next_offset, "partition begins");
     let mut worker = Worker::new(Arc::clone(&shared), claim.clone(), session, owned);
+    worker.begin_at(next_offset);
     let trouble = match work(&mut worker, &mut records, &stop).await {
         Ok(()) | Err(Trouble::Stopped) => return,
         Err(trouble) => trouble,
     };
+    let committed = worker.flushed_to().max(next_offset);
     drop(worker);
     shared.metrics.state_resets.get_or_create(&labels::<S>()).inc();
     let wait = report::<S>(partition, &trouble);
@@ -65,7 +67,7 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
         () = tokio::time::sleep(wait) => {}
     }
     let Some((_, owned)) = begin(&shared, partition, &stop).await else { return };
-    claim.reposition(self::next_offset(&owned));
+    claim.reposition(shared.weakened.resume(self::next_offset(&owned), committed));
 }
 
 fn next_offset(owned: &Owned) -> i64 {
@@ -91,7 +93,7 @@ fn report<S: Stage>(partition: i32, trouble: &Trouble) -> Duration {
 }
 
 /// A session, and the watermark as it is stored, however long the store is away. `None` when stopped meanwhile.
-async fn begin<S: Stage>(
+pub(crate) async fn begin<S: Stage>(
     shared: &Shared<S>,
     partition: i32,
     stop: &Stop,

@@ -38,6 +38,14 @@ pub(crate) trait Stage: Send + Sync + 'static {
         out: &mut Vec<Signal>,
     ) -> Applied;
 
+    /// [`crate::Weakened::NaiveIncrements`]: counts an entry that the state has seen already.
+    fn apply_again(
+        state: &mut Self::State,
+        entry: &Self::Entry,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied;
+
     /// The item whose columns serving has to read again.
     fn changed(entry: &Self::Entry) -> Option<ItemHash>;
 

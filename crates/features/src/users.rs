@@ -67,6 +67,18 @@ impl Stage for Users {
         state.apply(&entry.event, entry.record_ms, at.next_offset, out)
     }
 
+    fn apply_again(
+        state: &mut UserState,
+        entry: &Happened,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied {
+        let offset = at.next_offset.max(state.next_offset());
+        let event_id = format!("{} again at {offset}", entry.event.event_id);
+        let event = Event { event_id, ..entry.event.clone() };
+        state.apply(&event, entry.record_ms, offset, out)
+    }
+
     fn changed(_entry: &Happened) -> Option<ItemHash> {
         None
     }

@@ -1,5 +1,7 @@
 //! One partition's work between two errors: apply records, flush in the order that makes the proof.
 
+mod asking;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -103,6 +105,16 @@ impl<S: Stage> Worker<S> {
         }
     }
 
+    /// Where its records begin: at the watermark, unless [`crate::Weakened`].
+    pub(crate) fn begin_at(&mut self, next_offset: i64) {
+        self.progress.next_offset = next_offset;
+    }
+
+    /// Where the stored watermark stands.
+    pub(crate) fn flushed_to(&self) -> i64 {
+        self.owned.watermark.as_ref().map_or(0, |known| known.next_offset)
+    }
+
     /// When [`Self::flush_or_check`] is to be called next.
     pub(crate) fn due_at(&self) -> Instant {
         let flush = Duration::from_millis(self.shared.config.features.flush_ms);
@@ -110,8 +122,7 @@ impl<S: Stage> Worker<S> {
     }
 
     fn has_progress(&self) -> bool {
-        self.owned.watermark.as_ref().map_or(0, |known| known.next_offset)
-            != self.progress.next_offset
+        self.flushed_to() != self.progress.next_offset
     }
 
     /// Applies records in order; flushes on the way whenever enough has come together.
@@ -124,13 +135,13 @@ impl<S: Stage> Worker<S> {
         for record in records.drain(..) {
             opened.push(self.open(record, stop).await?);
         }
-        self.load(&opened).await?;
+        self.load(&opened, stop).await?;
         for (record, after) in opened.iter().zip(1..) {
             self.apply(record)?;
             if self.pending.entries >= self.shared.config.features.flush_events_max {
                 self.flush(stop).await?;
                 // The flush may have made room among states that were loaded for what follows.
-                self.load(&opened[after..]).await?;
+                self.load(&opened[after..], stop).await?;
             }
         }
         Ok(())
@@ -170,12 +181,12 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Fetches the states that the records will change and that are not in memory.
-    async fn load(&mut self, records: &[Opened<S::Entry>]) -> Result<(), Trouble> {
+    async fn load(&mut self, records: &[Opened<S::Entry>], stop: &Stop) -> Result<(), Trouble> {
         let keys = records.iter().flat_map(|record| &record.units).map(|(key, _)| key);
         let missing: HashSet<&String> = keys.filter(|key| !self.states.contains(key)).collect();
         let missing: Vec<String> = missing.into_iter().cloned().collect();
         for keys in missing.chunks(KEYS_MAX) {
-            let blobs = self.session.blobs(keys, &self.owned).await?;
+            let blobs = self.blobs(keys, stop).await?;
             for (key, blob) in keys.iter().zip(blobs) {
                 let decoded = blob.map(|blob| S::decode(&blob)).transpose();
                 let state = decoded.map_err(|cause| Trouble::State { key: key.clone(), cause })?;
@@ -191,11 +202,13 @@ impl<S: Stage> Worker<S> {
             self.complain_of(record.offset);
             return Ok(());
         }
+        let weakened = self.shared.weakened;
         let mut index = 0;
         for ((key, unit), place) in opened.units.iter().zip(0..) {
             self.pending.entries += 1;
             if let Some((partition, position)) = unit.source {
-                if self.progress.contains(partition, position) {
+                let is_known = self.progress.contains(partition, position);
+                if is_known && !weakened.ignores_sources() {
                     self.count_duplicate();
                     continue;
                 }
@@ -206,7 +219,10 @@ impl<S: Stage> Worker<S> {
             let epoch = self.progress.epoch;
             let at = Position { epoch, next_offset: record.offset, next_index: place };
             let mut said = Vec::new();
-            let applied = S::apply(state, &unit.entry, at, &mut said);
+            let mut applied = S::apply(state, &unit.entry, at, &mut said);
+            if weakened.is_naive() && matches!(applied, Applied::Duplicate | Applied::Replayed) {
+                applied = S::apply_again(state, &unit.entry, at, &mut said);
+            }
             if applied == Applied::TooLate {
                 let now_ms = self.shared.clock.now_ms();
                 let letter = self.shared.stage.too_late(record, &unit.entry, state, now_ms);
@@ -269,7 +285,7 @@ impl<S: Stage> Worker<S> {
         if self.has_progress() {
             return self.flush(stop).await;
         }
-        self.session.blobs(&[], &self.owned).await?;
+        self.blobs(&[], stop).await?;
         self.seen_at = Instant::now();
         Ok(())
     }
@@ -281,6 +297,12 @@ impl<S: Stage> Worker<S> {
         }
         let started = self.shared.clock.instant();
         let pending = std::mem::take(&mut self.pending);
+        let blobs = self.encoded();
+        if self.shared.weakened.puts_blobs_first() {
+            let watermark = self.owned.watermark.clone().unwrap_or_default();
+            let early = Flush { blobs: blobs.clone(), watermark, ..Flush::default() };
+            self.put(&early, stop).await?;
+        }
         if !pending.signals.is_empty() || !pending.letters.is_empty() {
             let (signals, letters) = (pending.signals, pending.letters);
             tokio::select! {
@@ -288,14 +310,13 @@ impl<S: Stage> Worker<S> {
                 sent = self.shared.stage.publish(self.partition, signals, letters) => sent?,
             }
         }
-        let encode = |(key, state): (&str, &S::State)| (key.to_owned(), S::encode(state));
         let flush = Flush {
-            blobs: self.states.dirty().map(encode).collect(),
+            blobs,
+            is_forced: self.shared.weakened.is_naive(),
             changed: pending.changed.into_iter().collect(),
             watermark: self.progress.clone(),
         };
-        let flushed = self.session.flush(&flush, &self.owned).await?;
-        self.owned.watermark = Some(flush.watermark);
+        let flushed = self.put(&flush, stop).await?;
         self.states.stored();
         self.seen_at = Instant::now();
         self.claim.commit(self.progress.next_offset);

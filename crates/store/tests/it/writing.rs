@@ -31,6 +31,21 @@ async fn a_blob_is_stored_only_over_an_older_one() {
 }
 
 #[tokio::test]
+async fn a_forced_put_overwrites_what_is_newer() {
+    let redis = Redis::start();
+    let mut session = session(&redis).await;
+    let key = session.keys().user(Subject::User("u1"));
+    let flush = |next, at, is_forced| {
+        let blobs = vec![(key.clone(), blob(next, 0))];
+        Flush { blobs, is_forced, watermark: watermark(at), ..Flush::default() }
+    };
+    session.flush(&flush(9, 1, false), &owned(None)).await.unwrap();
+    session.flush(&flush(3, 2, true), &owned(Some(watermark(1)))).await.unwrap();
+    let found = session.blobs(std::slice::from_ref(&key), &owned(Some(watermark(2)))).await;
+    assert_eq!(found.unwrap()[0].as_deref(), Some(&blob(3, 0)[..]));
+}
+
+#[tokio::test]
 async fn only_the_owner_moves_a_watermark_on() {
     let redis = Redis::start();
     let mut first = session(&redis).await;
