@@ -15,15 +15,15 @@ use upnext_common::config;
 use upnext_common::fault::Fault;
 
 use crate::framing::SchemaKey;
-use crate::writer_schema::{SchemaFlaw, WriterSchema};
+use crate::writer_schema::{SchemaFlaw, Standing, WriterSchema};
 
 mod bounded;
-mod misfiled;
 mod transport;
 mod budget;
 mod call;
 mod absence;
 mod files;
+mod subjects;
 
 pub use absence::Need;
 
@@ -31,7 +31,6 @@ use absence::{Absences, Patience, Word};
 use bounded::Bounded;
 use call::{Call, Fetched};
 use files::{Files, Kept};
-use misfiled::Known;
 
 /// The registry did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +81,7 @@ type Found = Result<Arc<WriterSchema>, Lookup>;
 pub struct RegistryClient {
     call: Call,
     clock: Clock,
-    known: Mutex<Known>,
+    known: Mutex<Bounded<SchemaKey, Arc<WriterSchema>>>,
     failed: Mutex<Bounded<SchemaKey, (Lookup, Instant)>>,
     absent: Mutex<Absences>,
     /// One look-up at a time: an outage costs one waiting call, not one per partition.
@@ -122,7 +121,7 @@ impl RegistryClient {
         Self {
             call,
             clock,
-            known: Mutex::new(Known::new(max, negative_ttl)),
+            known: Mutex::new(Bounded::new(max)),
             failed: Mutex::new(Bounded::new(max)),
             absent: Mutex::new(Absences::new(Patience { grace, ttl: negative_ttl })),
             turn: tokio::sync::Mutex::new(()),
@@ -154,8 +153,8 @@ impl RegistryClient {
 
     pub(crate) async fn found(&self, key: SchemaKey, need: Option<Need>) -> Found {
         // The way of nearly every record: nothing but a look into a map.
-        if let Some(schema) = self.known.lock().get(key, &self.clock) {
-            return Ok(schema);
+        if let Some(schema) = self.known.lock().get(&key) {
+            return Ok(Arc::clone(schema));
         }
         let now = self.clock.instant();
         self.schema_for(key, need.unwrap_or(Need { since: now, is_redriven: false })).await
@@ -181,26 +180,6 @@ impl RegistryClient {
         };
         drop(turn);
         found
-    }
-
-    /// Asks once under which subjects a schema stands, soft-deleted ones too, and notes them in it.
-    ///
-    /// # Errors
-    /// When the registry could not say. A registry that does not know the question answers nothing, which is noted.
-    pub async fn find_subjects(&self, schema: &WriterSchema) -> Result<(), RegistryError> {
-        if schema.subjects().is_some() {
-            return Ok(());
-        }
-        let turn = self.turn.lock().await;
-        if schema.subjects().is_none() {
-            let subjects = self.call.subjects_of(schema.key()).await?;
-            if let Some(files) = &self.files {
-                files.note_subjects(schema.key(), subjects.clone());
-            }
-            schema.note_subjects(subjects);
-        }
-        drop(turn);
-        Ok(())
     }
 
     /// Registers a schema and returns its id; the same text gives the same id. While the registry is away, the id it
@@ -259,15 +238,15 @@ impl RegistryClient {
     /// When nothing may be decoded with it.
     pub fn learn(&self, key: SchemaKey, source: &SchemaSource) -> Result<(), SchemaFlaw> {
         let schema = WriterSchema::parse(key, &source.text, &source.references)?;
-        schema.note_subjects(None);
+        schema.note_standing(Standing { subjects: None, asked_at: None });
         self.known.lock().put(key, Arc::new(schema));
         Ok(())
     }
 
     fn remembered(&self, key: SchemaKey, need: Need) -> Option<Found> {
         let now = self.clock.instant();
-        if let Some(schema) = self.known.lock().get(key, &self.clock) {
-            return Some(Ok(schema));
+        if let Some(schema) = self.known.lock().get(&key) {
+            return Some(Ok(Arc::clone(schema)));
         }
         if let Some((lookup, until)) = self.failed.lock().get(&key)
             && now < *until
@@ -335,7 +314,7 @@ impl RegistryClient {
         let kept = self.files.as_ref()?.schema(key)?;
         let schema = WriterSchema::parse(key, &kept.text, &kept.references).ok()?;
         if let Some(subjects) = kept.subjects {
-            schema.note_subjects(subjects);
+            schema.note_standing(Standing { subjects, asked_at: None });
         }
         let schema = Arc::new(schema);
         self.known.lock().put(key, Arc::clone(&schema));
@@ -353,7 +332,7 @@ impl RegistryClient {
             }
         };
         let known = self.known.lock();
-        let mut ids = known.keys().filter_map(|key| match key {
+        let mut ids = known.entries.keys().filter_map(|key| match key {
             SchemaKey::Id(id) => Some(id),
             SchemaKey::Guid(_) => None,
         });

@@ -107,9 +107,8 @@ impl Contract {
         let found = schema_of(&self.client, key, need).await?;
         if let Ok(schema) = &found
             && schema.event_type().is_some()
-            && schema.subjects().is_none()
         {
-            self.client.find_subjects(schema).await?;
+            self.client.find_subjects(schema, &self.judge.topic, need).await?;
         }
         Ok(found)
     }
@@ -178,14 +177,10 @@ impl Judge {
     /// A schema that is known, but not for this topic: whoever registered it did not mean its records to be here, and
     /// no check of compatibility was made against the schemas that are.
     fn wrong_subject(&self, schema: &WriterSchema) -> Option<Rejection> {
-        let subjects = schema.subjects()??;
-        let is_it = |subject: &String| {
-            let rest = subject.strip_prefix(self.topic.as_str());
-            rest.and_then(|rest| rest.strip_prefix('-')) == Some(schema.full_name())
-        };
-        if subjects.iter().any(is_it) {
+        if schema.stands_under(&self.topic).unwrap_or(true) {
             return None;
         }
+        let subjects = schema.subjects().flatten().unwrap_or_default();
         let expected = subject_of(&self.topic, schema.full_name());
         let found = if subjects.is_empty() { "none".to_owned() } else { subjects.join(", ") };
         let detail = format!("the schema's subject must be {expected}, it is {found}");

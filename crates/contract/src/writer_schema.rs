@@ -1,14 +1,16 @@
 //! A schema that records were written with: linted and parsed once, then decoded with.
 
 mod attempt;
+mod standing;
 
 use std::io::{Error as IoError, ErrorKind, Read};
-use std::sync::{Once, OnceLock};
+use std::sync::Once;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::Schema;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use parking_lot::RwLock;
 use serde_json::Value as Json;
 use upnext_common::event::{Event, EventType};
 
@@ -20,6 +22,7 @@ use crate::schemas;
 use crate::verdict::{Reason, Rejection};
 
 pub use attempt::{Attempt, Broken};
+pub(crate) use standing::Standing;
 
 /// Most bytes one string, array or map may ask for while decoding.
 const ALLOCATION_BYTES_MAX: usize = 1 << 20;
@@ -52,7 +55,7 @@ impl SchemaFlaw {
 pub struct WriterSchema {
     key: SchemaKey,
     /// Where it stands in the registry, once asked.
-    subjects: OnceLock<Option<Vec<String>>>,
+    standing: RwLock<Option<Standing>>,
     full_name: String,
     event_type: Option<EventType>,
     /// The short way to its events.
@@ -86,7 +89,7 @@ impl WriterSchema {
         let event_type = schemas::event_type_of(&full_name);
         Ok(Self {
             key: key.into(),
-            subjects: OnceLock::new(),
+            standing: RwLock::new(None),
             event_type,
             plan: event_type.and_then(|kind| Plan::of(kind, &schema)),
             lacks_time_unit: lacks_unit(&schema, "event_time"),
@@ -98,26 +101,6 @@ impl WriterSchema {
     #[must_use]
     pub fn key(&self) -> SchemaKey {
         self.key
-    }
-
-    /// The subjects it is registered under. The outer `None`: not asked yet; the inner: the registry does not tell.
-    #[must_use]
-    pub fn subjects(&self) -> Option<Option<&[String]>> {
-        self.subjects.get().map(Option::as_deref)
-    }
-
-    /// Whether the registry has it under subjects, and under none of a topic and this record.
-    #[must_use]
-    pub fn is_misfiled(&self) -> bool {
-        let is_own = |subject: &String| {
-            subject.strip_suffix(&self.full_name).is_some_and(|topic| topic.ends_with('-'))
-        };
-        self.subjects().flatten().is_some_and(|subjects| !subjects.iter().any(is_own))
-    }
-
-    /// Remembers what the registry said. The first answer stays.
-    pub fn note_subjects(&self, subjects: Option<Vec<String>>) {
-        self.subjects.get_or_init(|| subjects);
     }
 
     /// Full name of the record; empty when the schema is not a named type.

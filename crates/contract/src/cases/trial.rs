@@ -13,7 +13,7 @@ use crate::json::{Defaults, read_event};
 use crate::judge::{Judge, Raw};
 use crate::schemas::{self, subject_of};
 use crate::verdict::{Rejection, Verdict};
-use crate::writer_schema::WriterSchema;
+use crate::writer_schema::{Standing, WriterSchema};
 
 /// Id of the schema that a case's record is written with.
 const SCHEMA_ID: u32 = 1;
@@ -91,7 +91,8 @@ impl Trial<'_> {
     }
 
     fn judged(&self, schema: &WriterSchema, value: &[u8]) -> Option<Rejection> {
-        schema.note_subjects(Some(vec![subject_of(TOPIC, schema.full_name())]));
+        let subjects = Some(vec![subject_of(TOPIC, schema.full_name())]);
+        schema.note_standing(Standing { subjects, asked_at: None });
         let key = match &self.case.key {
             Some(key) => key.as_deref(),
             None => {

@@ -19,11 +19,6 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.entries.get(key)
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
-        self.entries.remove(key);
-        self.order.retain(|known| known != key);
-    }
-
     pub(super) fn put(&mut self, key: K, value: V) {
         if self.entries.insert(key, value).is_some() {
             return;

@@ -71,8 +71,9 @@ impl Files {
 
     /// Adds to a kept schema where it stands.
     pub(super) fn note_subjects(&self, key: SchemaKey, subjects: Option<Vec<String>>) {
-        if let Some(mut kept) = self.schema(key) {
-            kept.subjects = Some(subjects);
+        let subjects = Some(subjects);
+        if let Some(mut kept) = self.schema(key).filter(|kept| kept.subjects != subjects) {
+            kept.subjects = subjects;
             self.keep(&kept);
         }
     }

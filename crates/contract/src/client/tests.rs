@@ -289,13 +289,13 @@ async fn what_was_known_once_serves_a_start_without_the_registry() {
     let before = fresh();
     assert_eq!(before.register("s", SCHEMA).await, Ok(1));
     let schema = before.schema(1).await.unwrap();
-    before.find_subjects(&schema).await.unwrap();
+    before.find_subjects(&schema, "t", None).await.unwrap();
 
     let after = fresh();
     drop(server);
     assert_eq!(after.register("s", SCHEMA).await, Ok(1));
     let schema = after.schema(1).await.unwrap();
-    assert_eq!(schema.subjects(), Some(Some(&["s".to_owned()][..])));
+    assert_eq!(schema.subjects(), Some(Some(vec!["s".to_owned()])));
     assert!(matches!(after.schema(2).await, Err(Lookup::Trouble(_))));
     assert!(after.register("s", "\"int\"").await.is_err(), "what was never registered");
 }
