@@ -1,9 +1,10 @@
-//! The dead letter of a valid event that came too late for its user's windows.
+//! The dead letter of a valid event that came too late for its user's windows, and its way out.
 
+use tracing::warn;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
-use upnext_contract::letter::{self, Origin};
+use upnext_contract::letter::{self, CONNECT, DEAD, Origin};
 use upnext_contract::{Reason, Rejection};
-use upnext_kafka::{Outgoing, Record};
+use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, Record};
 
 const PROCESSOR: &str = "upnext-features";
 
@@ -38,6 +39,53 @@ pub(crate) fn letter(topic: &str, record: &Record, behind_ms: i64, now_ms: i64) 
         headers,
         timestamp_ms: Some(timestamp_ms),
     }
+}
+
+/// Sends dead letters and waits until all are acknowledged. One that the broker refuses, perhaps only for the company
+/// it had in its batch, goes again alone, with less and less of the record: its headers say where the original stands.
+///
+/// # Errors
+/// When one is not acknowledged, not even as its reason and position alone.
+pub(crate) async fn write(producer: &Producer, letters: Vec<Outgoing>) -> Result<(), KafkaError> {
+    let mut sent = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let delivery = producer.send_when_room(&letter).await;
+        sent.push((letter, delivery));
+    }
+    let mut refused = Vec::new();
+    for (letter, delivery) in sent {
+        match landed(delivery).await {
+            Err(KafkaError::Refused { .. }) => refused.push(letter),
+            landed => landed?,
+        }
+    }
+    for letter in refused {
+        write_alone(producer, letter).await?;
+    }
+    Ok(())
+}
+
+async fn write_alone(producer: &Producer, letter: Outgoing) -> Result<(), KafkaError> {
+    let mut outcome = landed(producer.send_when_room(&letter).await).await;
+    for less in lessened(letter) {
+        let Err(KafkaError::Refused { cause }) = &outcome else { return outcome };
+        warn!(cause, "dead letter refused by the broker, sent with less of the record");
+        outcome = landed(producer.send_when_room(&less).await).await;
+    }
+    outcome
+}
+
+/// Without its value; then with what the rejection says alone; then without its key.
+fn lessened(letter: Outgoing) -> [Outgoing; 3] {
+    let bare = Outgoing { value: None, ..letter };
+    let mut told = bare.clone();
+    told.headers.retain(|(name, _)| name.starts_with(DEAD) || name.starts_with(CONNECT));
+    let least = Outgoing { key: None, ..told.clone() };
+    [bare, told, least]
+}
+
+async fn landed(sent: Result<Delivery, KafkaError>) -> Result<(), KafkaError> {
+    sent?.await.map(drop)
 }
 
 #[cfg(test)]

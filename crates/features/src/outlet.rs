@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
-use tracing::{error, warn};
+use tracing::warn;
 use upnext_common::item::ItemHash;
 use upnext_contract::Encoder;
 use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings};
 use upnext_state::{SignalBatch, SignalEntry};
+
+use crate::late;
 
 /// Entries of one record at most; longer flushes become several records.
 const ENTRIES_MAX: usize = 2_000;
@@ -34,7 +36,7 @@ impl Outlet {
         Ok(Self { brokers: brokers.to_owned(), topic, partitions, encoder, producer })
     }
 
-    /// Sends the signals and dead letters of one flush and waits until all are acknowledged.
+    /// Sends the dead letters and signals of one flush and waits until all are acknowledged.
     ///
     /// # Errors
     /// When one is not: the partition has to start again from its watermark.
@@ -59,17 +61,8 @@ impl Outlet {
         batches: Vec<(i32, SignalBatch)>,
         letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
+        late::write(producer, letters).await?;
         let mut deliveries = Vec::new();
-        for letter in letters {
-            deliveries.push(match producer.send_when_room(&letter).await {
-                // Its headers say where the original stands.
-                Err(KafkaError::Refused { cause }) => {
-                    error!(cause, "dead letter refused by the broker, sent without value");
-                    producer.send_when_room(&Outgoing { value: None, ..letter }).await?
-                }
-                sent => sent?,
-            });
-        }
         for (partition, batch) in batches {
             for value in self.framed(batch)? {
                 let outgoing = Outgoing {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use upnext_common::event::{Device, Event, EventBody};
-use upnext_common::metrics::EventLabels;
+use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_common::topic::Topic;
 use upnext_contract::Decoder;
 use upnext_contract::letter::said;
-use upnext_kafka::{Record, tail};
+use upnext_kafka::{Record, admin, tail};
 
 use crate::verify::verify;
 use crate::world::World;
@@ -111,5 +112,34 @@ async fn kills_and_losses_repeat_positions_and_lose_none() {
     daemon.drained().await;
     let found = positions(&letters(&world));
     assert_eq!(found.len(), 120, "every late event, and nothing else");
+    verify(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_the_topic_does_not_take_goes_with_less() {
+    let mut world = World::new(23).await;
+    // Room for the reason and the position of one letter, not for its value, nor for two of them.
+    let (brokers, topic) = (world.stack.brokers(), world.topic(Topic::DeadLetters));
+    admin::set_batch_bytes_max(&brokers, &topic, 2_000).await.unwrap();
+    let mut long = happenings(0..10);
+    for (event, _) in &mut long {
+        event.props.insert("note".to_owned(), "x".repeat(2_000));
+    }
+    let header = |bytes: usize| vec![("trace".to_owned(), Some(Bytes::from(vec![b'x'; bytes])))];
+    world.headers = header(100);
+    world.write_all(long).await;
+    world.headers = header(3_000);
+    world.write_all(happenings(10..20)).await;
+    let daemon = world.start();
+    world.settled().await;
+    daemon.drained().await;
+    let found = letters(&world);
+    assert!(positions(&found).values().all(|count| *count == 1));
+    assert_eq!(found.len(), 20);
+    assert!(found.iter().all(|letter| letter.key.is_some() && letter.value.is_none()));
+    let traced = |letter: &&Record| letter.header("trace").is_some();
+    assert_eq!(found.iter().filter(traced).count(), 10);
+    let resets = &world.metrics.state_resets;
+    assert_eq!(resets.get_or_create(&StageLabels { stage: "users" }).get(), 0, "none began again");
     verify(&world).await;
 }

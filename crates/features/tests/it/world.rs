@@ -15,7 +15,7 @@ use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
 use upnext_contract::{Encoder, RegistryClient};
 use upnext_features::{Drained, Features, FeaturesError};
-use upnext_kafka::{Outgoing, Producer, ProducerSettings, admin};
+use upnext_kafka::{Header, Outgoing, Producer, ProducerSettings, admin};
 use upnext_store::{Reader, Stage};
 use upnext_testkit::{Stack, eventually_async};
 
@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) reader: Reader,
     pub(crate) client: Arc<RegistryClient>,
     pub(crate) crowd: Crowd,
+    /// What producers write beside.
+    pub(crate) headers: Vec<Header>,
     encoder: Encoder,
     producer: Producer,
     /// What stands in each source partition, so that ingest can read it again.
@@ -84,6 +86,7 @@ impl World {
             producer: producer.expect("the settings hold"),
             metrics: Metrics::new(),
             crowd: Crowd::new(seed),
+            headers: Vec::new(),
             sources: HashMap::new(),
             client,
             config,
@@ -146,16 +149,18 @@ impl World {
     fn valid(&self, partition: i32, at: usize) -> Outgoing {
         let (event, record_ms) = &self.sources[&partition][at];
         let text = |value: String| Some(Bytes::from(value));
+        let mut headers = self.headers.clone();
+        headers.extend([
+            (SOURCE_TOPIC.to_owned(), text(self.topic(Topic::Events))),
+            (SOURCE_PARTITION.to_owned(), text(partition.to_string())),
+            (SOURCE_OFFSET.to_owned(), text(at.to_string())),
+        ]);
         Outgoing {
             topic: self.topic(Topic::Valid),
             partition: Some(partition),
             key: event.key().map(|key| Bytes::from(key.to_owned())),
             value: Some(self.encoder.event(event).expect("the event fits")),
-            headers: vec![
-                (SOURCE_TOPIC.to_owned(), text(self.topic(Topic::Events))),
-                (SOURCE_PARTITION.to_owned(), text(partition.to_string())),
-                (SOURCE_OFFSET.to_owned(), text(at.to_string())),
-            ],
+            headers,
             timestamp_ms: Some(*record_ms),
         }
     }
