@@ -41,12 +41,15 @@ pub(crate) fn letter(topic: &str, record: &Record, behind_ms: i64, now_ms: i64) 
     }
 }
 
-/// Sends dead letters and waits until all are acknowledged. One that the broker refuses, perhaps only for the company
-/// it had in its batch, goes again alone, with less and less of the record: its headers say where the original stands.
+/// Sends dead letters and waits until all are acknowledged, but for those that the broker refuses, perhaps only for
+/// the company they had in their batch: these are given back.
 ///
 /// # Errors
-/// When one is not acknowledged, not even as its reason and position alone.
-pub(crate) async fn write(producer: &Producer, letters: Vec<Outgoing>) -> Result<(), KafkaError> {
+/// When one is not acknowledged.
+pub(crate) async fn write(
+    producer: &Producer,
+    letters: Vec<Outgoing>,
+) -> Result<Vec<Outgoing>, KafkaError> {
     let mut sent = Vec::with_capacity(letters.len());
     for letter in letters {
         let delivery = producer.send_when_room(&letter).await;
@@ -59,13 +62,15 @@ pub(crate) async fn write(producer: &Producer, letters: Vec<Outgoing>) -> Result
             landed => landed?,
         }
     }
-    for letter in refused {
-        write_alone(producer, letter).await?;
-    }
-    Ok(())
+    Ok(refused)
 }
 
-async fn write_alone(producer: &Producer, letter: Outgoing) -> Result<(), KafkaError> {
+/// Sends a dead letter with less and less of the record until it is acknowledged: its headers say where the original
+/// stands. `producer` puts nothing else into its batch.
+///
+/// # Errors
+/// When it is not acknowledged, not even as its reason and position alone.
+pub(crate) async fn write_alone(producer: &Producer, letter: Outgoing) -> Result<(), KafkaError> {
     let mut outcome = landed(producer.send_when_room(&letter).await).await;
     for less in lessened(letter) {
         let Err(KafkaError::Refused { cause }) = &outcome else { return outcome };

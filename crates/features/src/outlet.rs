@@ -23,6 +23,8 @@ pub(crate) struct Outlet {
     encoder: Encoder,
     /// With how many came before it.
     producer: Mutex<(u64, Producer)>,
+    /// Of batches of one record, once there was need of it.
+    lonely: Mutex<Option<Producer>>,
 }
 
 impl Outlet {
@@ -33,7 +35,8 @@ impl Outlet {
         encoder: Encoder,
     ) -> Result<Self, KafkaError> {
         let producer = Mutex::new((0, Producer::new(brokers, settings())?));
-        Ok(Self { brokers: brokers.to_owned(), topic, partitions, encoder, producer })
+        let lonely = Mutex::new(None);
+        Ok(Self { brokers: brokers.to_owned(), topic, partitions, encoder, producer, lonely })
     }
 
     /// Sends the dead letters and signals of one flush and waits until all are acknowledged.
@@ -61,7 +64,9 @@ impl Outlet {
         batches: Vec<(i32, SignalBatch)>,
         letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
-        late::write(producer, letters).await?;
+        for letter in late::write(producer, letters).await? {
+            late::write_alone(&self.lonely()?, letter).await?;
+        }
         let mut deliveries = Vec::new();
         for (partition, batch) in batches {
             for value in self.framed(batch)? {
@@ -114,12 +119,24 @@ impl Outlet {
         }
     }
 
+    /// A producer of which no record is refused for the company it has.
+    fn lonely(&self) -> Result<Producer, KafkaError> {
+        let mut lonely = self.lonely.lock();
+        if let Some(producer) = &*lonely {
+            return Ok(producer.clone());
+        }
+        let producer =
+            Producer::new(&self.brokers, ProducerSettings { batch_bytes_max: 1, ..settings() })?;
+        Ok(lonely.insert(producer).clone())
+    }
+
     /// Puts a new producer in the place of one that is beyond repair, unless somebody has done so already.
     fn replace_if_fatal(&self, generation: u64, error: &KafkaError) {
         let mut producer = self.producer.lock();
         if !matches!(error, KafkaError::Fatal { .. }) || producer.0 != generation {
             return;
         }
+        self.lonely.lock().take();
         match Producer::new(&self.brokers, settings()) {
             Ok(fresh) => *producer = (generation + 1, fresh),
             Err(error) => warn!(%error, "no new producer, will retry"),
