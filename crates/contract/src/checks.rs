@@ -1,10 +1,11 @@
 //! What is checked about an event once it can be read: whom it names, the rules, and its time.
 
 use upnext_common::config;
-use upnext_common::event::Event;
+use upnext_common::event::{Event, EventType};
 use upnext_common::item::Item;
 use upnext_common::metrics::{Counter, Metrics, RuleLabels};
 
+use crate::parts::Parts;
 use crate::rules::{Rule, Rules, Severity};
 use crate::verdict::{Reason, Rejection, Verdict};
 
@@ -86,9 +87,29 @@ impl Checks {
     /// As [`Self::judge_event`], without a copy: the first thing that speaks against the event.
     #[must_use]
     pub fn first_objection(&self, event: &Event, timestamp_ms: i64) -> Option<Rejection> {
-        identity(event)
-            .or_else(|| self.rules.check_event(event, |place| self.note_warning(place)))
+        let parts = Parts::of(event);
+        let warn = |place: usize| {
+            self.warned[place].inc();
+        };
+        identity(&parts)
+            .or_else(|| self.rules.check_event(event.event_type(), &parts, warn))
             .or_else(|| time::check(event.event_time_ms, timestamp_ms, self.limits))
+    }
+
+    /// Whether nothing speaks against what was read of an event, not even a warning. Counts nothing.
+    pub(crate) fn is_clean(
+        &self,
+        kind: EventType,
+        parts: &Parts<'_>,
+        key: Option<&[u8]>,
+        timestamp_ms: i64,
+    ) -> bool {
+        let mut is_warned = false;
+        let objection = identity(parts)
+            .or_else(|| check_key(parts, key))
+            .or_else(|| self.rules.check_event(kind, parts, |_| is_warned = true))
+            .or_else(|| time::check(parts.event_time_ms?, timestamp_ms, self.limits));
+        objection.is_none() && !is_warned
     }
 
     /// The first rule that a catalogue item breaks.
@@ -107,14 +128,10 @@ impl Checks {
             .map(|(rule, count)| (rule.id.as_str(), count))
             .collect()
     }
-
-    fn note_warning(&self, place: usize) {
-        self.warned[place].inc();
-    }
 }
 
 /// An event that names nobody changes nobody's state.
-fn identity(event: &Event) -> Option<Rejection> {
+fn identity(event: &Parts<'_>) -> Option<Rejection> {
     if event.key().is_some() {
         return None;
     }
@@ -122,7 +139,7 @@ fn identity(event: &Event) -> Option<Rejection> {
 }
 
 /// The record's key must be the event's: by it the events of a user stay in order.
-pub(crate) fn check_key(event: &Event, key: Option<&[u8]>) -> Option<Rejection> {
+pub(crate) fn check_key(event: &Parts<'_>, key: Option<&[u8]>) -> Option<Rejection> {
     let expected = event.key()?;
     let detail = match key {
         Some(key) if key == expected.as_bytes() => return None,

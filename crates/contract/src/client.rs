@@ -151,10 +151,14 @@ impl RegistryClient {
         self.found(key.into(), None).await
     }
 
+    pub(crate) fn in_memory(&self, key: SchemaKey) -> Option<Arc<WriterSchema>> {
+        self.known.lock().get(&key).map(Arc::clone)
+    }
+
     pub(crate) async fn found(&self, key: SchemaKey, need: Option<Need>) -> Found {
         // The way of nearly every record: nothing but a look into a map.
-        if let Some(schema) = self.known.lock().get(&key) {
-            return Ok(Arc::clone(schema));
+        if let Some(schema) = self.in_memory(key) {
+            return Ok(schema);
         }
         let now = self.clock.instant();
         self.schema_for(key, need.unwrap_or(Need { since: now, is_redriven: false })).await

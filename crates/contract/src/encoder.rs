@@ -70,6 +70,12 @@ impl Encoder {
         self.events[usize::from(kind.code())]
     }
 
+    /// The event type whose values are written under this id.
+    #[must_use]
+    pub fn event_type_of(&self, schema_id: u32) -> Option<EventType> {
+        EventType::ALL.into_iter().find(|kind| self.event_schema_id(*kind) == schema_id)
+    }
+
     /// Whether a framed value already stands under our schema of this type.
     #[must_use]
     pub fn is_ours(&self, value: &[u8], kind: EventType) -> bool {

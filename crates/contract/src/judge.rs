@@ -10,6 +10,7 @@ use crate::checks::{Checks, Limits, check_key, time};
 use crate::client::{Need, RegistryClient, RegistryError};
 use crate::decoder::{foreign, schema_of};
 use crate::framing::{SchemaKey, unframe_with};
+use crate::parts::Parts;
 use crate::records::event;
 use crate::schemas::subject_of;
 use crate::verdict::{Reason, Rejection, Verdict};
@@ -87,6 +88,23 @@ impl Contract {
         })
     }
 
+    /// A schema of an event type of ours that is in memory and stands where it should, which is final.
+    #[must_use]
+    pub fn cleared(&self, key: SchemaKey) -> Option<Cleared> {
+        let schema = self.client.in_memory(key)?;
+        self.judge.clears(&schema).then_some(Cleared(schema))
+    }
+
+    /// Whether the verdict on a record that was written with `schema` is to accept, found without waiting and without
+    /// making the event. `false` leaves it to [`Self::judge_for`], which may accept all the same.
+    #[must_use]
+    pub fn is_clean(&self, schema: &Cleared, raw: Raw<'_>) -> bool {
+        let unframed = self.judge.unframed(raw);
+        unframed.is_ok_and(|(key, content)| {
+            key == schema.0.key() && self.judge.is_clean(schema, content, raw)
+        })
+    }
+
     /// Rules and time only: the verdict on an event that did not come as a record.
     #[must_use]
     pub fn judge_event(&self, event: &Event, timestamp_ms: i64) -> Verdict {
@@ -113,6 +131,10 @@ impl Contract {
         Ok(found)
     }
 }
+
+/// A schema against which nothing speaks, whatever is written with it.
+#[derive(Clone, Debug)]
+pub struct Cleared(Arc<WriterSchema>);
 
 /// All of the contract that asks nobody: everything but finding the schema a record names.
 pub struct Judge {
@@ -150,6 +172,20 @@ impl Judge {
         }
     }
 
+    /// Whether nothing about a schema itself speaks against records that are written with it.
+    fn clears(&self, schema: &WriterSchema) -> bool {
+        schema.event_type().is_some()
+            && schema.stands_under(&self.topic) == Some(true)
+            && !schema.lacks_time_unit()
+    }
+
+    fn is_clean(&self, schema: &Cleared, content: &[u8], raw: Raw<'_>) -> bool {
+        let Some(kind) = schema.0.event_type() else { return false };
+        schema.0.quick_parts(content).is_some_and(|parts| {
+            parts.is_whole(kind) && self.checks.is_clean(kind, &parts, raw.key, raw.timestamp_ms)
+        })
+    }
+
     fn event(
         &self,
         schema: &WriterSchema,
@@ -166,7 +202,7 @@ impl Judge {
         };
         let objection = self
             .without_unit(schema, &event, raw)
-            .or_else(|| check_key(&event, raw.key))
+            .or_else(|| check_key(&Parts::of(&event), raw.key))
             .or_else(|| self.checks.first_objection(&event, raw.timestamp_ms));
         match objection {
             Some(rejection) => Err(rejection),

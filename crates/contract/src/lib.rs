@@ -1,7 +1,7 @@
 //! Avro contracts: decode, verdict, reasons, compatibility and lint.
 //!
 //! Reading order is the order of the modules. A record's way in: its frame (`framing`), the schema it was
-//! written with (`client`, `writer_schema`, `lint`), its values (`quick`, else `fields` and `records`), the rules (`rules`, `checks`)
+//! written with (`client`, `writer_schema`, `lint`), its values (`parts` and `quick`, else `fields` and `records`), the rules (`rules`, `checks`)
 //! and the verdict (`verdict`, `judge`). The way out: `wire`, `encoder`, `decoder`. Beside them the JSON form of
 //! events (`json`), the compatibility of schemas (`compat`), what their changes do (`evolution`),
 //! and contract unit tests (`cases`).
@@ -20,6 +20,7 @@ pub mod client;
 mod fields;
 mod wire;
 mod records;
+mod parts;
 mod quick;
 pub mod rules;
 pub mod checks;
@@ -36,7 +37,7 @@ pub use client::{Lookup, Need, RegistryClient, RegistryError, SchemaSource};
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, VALUE_BYTES_MAX};
 pub use framing::{FramingError, SCHEMA_HEADER, SchemaKey, unframe};
-pub use judge::{Contract, Judge, Raw, Trouble};
+pub use judge::{Cleared, Contract, Judge, Raw, Trouble};
 pub use records::artifact::ArtifactAnnounced;
 pub use schemas::subject_of;
 pub use verdict::{Reason, Rejection, Stage, Verdict};

@@ -5,14 +5,14 @@
 //! way says what is wrong with it. So verdicts have one author; that both ways read the same event is a test.
 
 mod cursor;
-mod parts;
 mod skip;
 
 use apache_avro::schema::{RecordField, Schema};
 use upnext_common::event::{Device, Event, EventType};
 
+use crate::parts::Parts;
+
 use cursor::Cursor;
-use parts::Parts;
 use skip::Skip;
 
 /// Longest content that is read here. The long way's limits cannot be met by anything shorter.
@@ -68,6 +68,11 @@ impl Plan {
     }
 
     pub(crate) fn read(&self, content: &[u8]) -> Option<Event> {
+        self.parts(content)?.into_event(self.kind)
+    }
+
+    /// What the content lends of an event; not necessarily all that the event needs.
+    pub(crate) fn parts<'a>(&self, content: &'a [u8]) -> Option<Parts<'a>> {
         if content.len() > CONTENT_BYTES_MAX {
             return None;
         }
@@ -76,29 +81,29 @@ impl Plan {
         for step in &self.steps {
             step.take(&mut from, &mut parts)?;
         }
-        if from.is_done() { parts.into_event(self.kind) } else { None }
+        from.is_done().then_some(parts)
     }
 }
 
 impl Step {
-    fn take(&self, from: &mut Cursor<'_>, parts: &mut Parts) -> Option<()> {
+    fn take<'a>(&self, from: &mut Cursor<'a>, parts: &mut Parts<'a>) -> Option<()> {
         match self {
-            Self::EventId => parts.event_id = Some(from.text()?),
+            Self::EventId => parts.event_id = Some(from.str()?),
             Self::EventTime => parts.event_time_ms = Some(from.long()?),
             Self::UserId(presence) => parts.user_id = presence.text(from)?,
             Self::AnonymousId(presence) => parts.anonymous_id = presence.text(from)?,
-            Self::SessionId => parts.session_id = Some(from.text()?),
-            Self::Surface => parts.surface = Some(from.text()?),
+            Self::SessionId => parts.session_id = Some(from.str()?),
+            Self::Surface => parts.surface = Some(from.str()?),
             Self::DecisionId(presence) => parts.decision_id = presence.text(from)?,
             Self::Device(devices) => parts.device = *devices.get(from.index()?)?,
-            Self::Props => parts.props = from.text_map()?,
-            Self::ItemId => parts.item_id = Some(from.text()?),
-            Self::ItemIds => parts.item_ids = Some(from.texts()?),
+            Self::Props => parts.props = from.str_pairs()?,
+            Self::ItemId => parts.item_id = Some(from.str()?),
+            Self::ItemIds => parts.item_ids = Some(from.strs()?),
             Self::DwellMs => parts.dwell_ms = Some(from.long()?),
             Self::PriceMinor => parts.price_minor = Some(from.long()?),
-            Self::Currency => parts.currency = Some(from.text()?),
+            Self::Currency => parts.currency = Some(from.str()?),
             Self::Quantity => parts.quantity = Some(from.int()?),
-            Self::Query => parts.query = Some(from.text()?),
+            Self::Query => parts.query = Some(from.str()?),
             Self::Skip(skip) => skip.pass(from)?,
         }
         Some(())
@@ -119,10 +124,10 @@ impl Presence {
     }
 
     /// The inner `None` is an absent text.
-    fn text(self, from: &mut Cursor<'_>) -> Option<Option<String>> {
-        let Self::Branch { text, null } = self else { return from.text().map(Some) };
+    fn text<'a>(self, from: &mut Cursor<'a>) -> Option<Option<&'a str>> {
+        let Self::Branch { text, null } = self else { return from.str().map(Some) };
         let branch = from.byte()?;
-        if branch == text { from.text().map(Some) } else { (branch == null).then_some(None) }
+        if branch == text { from.str().map(Some) } else { (branch == null).then_some(None) }
     }
 }
 
@@ -171,4 +176,4 @@ fn is_list_of_text(schema: &Schema) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

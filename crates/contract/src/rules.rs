@@ -5,9 +5,10 @@ mod field;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-use upnext_common::event::{Event, EventType};
+use upnext_common::event::EventType;
 use upnext_common::item::Item;
 
+use crate::parts::Parts;
 use crate::verdict::{Reason, Rejection};
 
 pub(crate) use field::Field;
@@ -144,8 +145,13 @@ impl Rules {
     }
 
     /// The first rule of severity `reject` that the event breaks. Broken warnings go to `warn` by their place.
-    pub(crate) fn check_event(&self, event: &Event, warn: impl FnMut(usize)) -> Option<Rejection> {
-        let rules = &self.by_type[usize::from(event.event_type().code())];
+    pub(crate) fn check_event(
+        &self,
+        kind: EventType,
+        event: &Parts<'_>,
+        warn: impl FnMut(usize),
+    ) -> Option<Rejection> {
+        let rules = &self.by_type[usize::from(kind.code())];
         self.first_broken(rules.iter().map(|(place, field)| (*place, field.of(event))), warn)
     }
 
@@ -213,14 +219,9 @@ impl Rule {
             Seen::Number(value) => self.check_number(*value),
             Seen::Text(text) => self.check_text(text),
             Seen::Count(entries) => self.check_length(*entries, "entries"),
-            Seen::Each(texts) => {
-                let names = texts.iter().enumerate();
-                self.check_entries(names.map(|(index, text)| (index, text.as_str())))
-            }
-            Seen::Keys(map) => self.check_entries(map.keys().map(|key| (key, key.as_str()))),
-            Seen::Values(map) => {
-                self.check_entries(map.iter().map(|(key, value)| (key, value.as_str())))
-            }
+            Seen::Each(texts) => self.check_entries(texts.iter().copied().enumerate()),
+            Seen::Keys(entries) => self.check_entries(entries.iter().map(|(key, _)| (key, key))),
+            Seen::Values(entries) => self.check_entries(entries.iter()),
         }
     }
 

@@ -16,6 +16,7 @@ use upnext_common::event::{Event, EventType};
 
 use crate::framing::SchemaKey;
 use crate::lint::{self, LintFlaw};
+use crate::parts::Parts;
 use crate::quick::Plan;
 use crate::records::event;
 use crate::schemas;
@@ -118,6 +119,11 @@ impl WriterSchema {
     /// The event that `content` holds, by the short way; `None` leaves everything to [`Self::decode`].
     pub(crate) fn quick_event(&self, content: &[u8]) -> Option<Event> {
         self.plan.as_ref()?.read(content)
+    }
+
+    /// What `content` lends of its event, by the short way; as [`Self::quick_event`].
+    pub(crate) fn quick_parts<'a>(&self, content: &'a [u8]) -> Option<Parts<'a>> {
+        self.plan.as_ref()?.parts(content)
     }
 
     /// Whether the short way to an event, where it goes, reads what the long way reads. For tests that try everything.

@@ -1,7 +1,7 @@
 //! What records with random schema ids cost: `made_up_ids [RECORDS]`, in release.
 //!
 //! So many good events, then as many whose schema id is made up, a new one each. Printed: calls to the registry in the
-//! busiest second, how long it took, and the memory of the process after the good ones and at most after that.
+//! busiest second, how long it took, and the memory of the process at most while it reads the good ones, and after that.
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
 
 use std::collections::BTreeMap;
@@ -29,6 +29,10 @@ use upnext_kafka::{Outgoing, Producer, ProducerSettings, admin};
 use upnext_testkit::Stack;
 use uuid::Uuid;
 
+/// As in `upnext` itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -52,13 +56,14 @@ async fn main() -> Outcome<()> {
 async fn stack() -> Outcome<()> {
     let stack = Stack::start().await;
     println!("{}\n{}", stack.brokers(), stack.registry_url());
-    std::future::pending::<()>().await;
+    // Ends, with its files and its Redis, when whoever started it is done or gone.
+    std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
 fn role(arguments: &[&str]) -> Outcome<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    Ok(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+    Ok(command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
 }
 
 async fn measure(count: u64) -> Outcome<()> {
@@ -87,8 +92,8 @@ async fn measure(count: u64) -> Outcome<()> {
     };
     let drain = Drain::new();
     let running = tokio::spawn(daemon.run(drain.clone()));
-    reach(count, &metrics, &ACCEPTED).await;
-    let (before_kb, clock) = (resident_kb(), Clock::system());
+    let before_kb = reach(count, &metrics, &ACCEPTED).await;
+    let clock = Clock::system();
     role(&["fill", &brokers, &registry, &half, &all])?.wait()?;
     let begun = clock.instant();
     let most_kb = reach(count, &metrics, &UNKNOWN).await;
@@ -98,13 +103,13 @@ async fn measure(count: u64) -> Outcome<()> {
     let made = calls.lock().len();
     println!("{made} registry calls, at most {most} in a second");
     println!(
-        "{} MB resident after as many good events, at most {} MB after that",
+        "at most {} MB resident with as many good events, at most {} MB after that",
         before_kb / 1_024,
         most_kb / 1_024
     );
     drain.start();
     running.await??;
-    stack.kill()?;
+    // Closes its standard input.
     stack.wait()?;
     Ok(())
 }

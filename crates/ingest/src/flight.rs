@@ -17,8 +17,27 @@ use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Producer, Record};
 
 use crate::Shared;
 
-const ACCEPTED: &str = "accepted";
+const LABEL_ACCEPTED: EventLabels = EventLabels { verdict: "accepted", reason: "none" };
 const REJECTED: &str = "rejected";
+
+/// A record with what became of it.
+pub(crate) enum Judged {
+    /// Nothing speaks against it and its value needs no change: no event was made of it.
+    Clean(Record),
+    Read(Record, Verdict),
+}
+
+impl Judged {
+    /// Its offset and its timestamp.
+    fn place(&self) -> (i64, i64) {
+        match self {
+            Self::Clean(record) | Self::Read(record, _) => (record.offset, record.timestamp_ms),
+        }
+    }
+}
+
+/// What the headers that say where a record was read add to it, at most.
+const STAMP_BYTES_MAX: usize = 512;
 
 /// One record on its way out.
 struct Launched {
@@ -83,28 +102,33 @@ impl Flight {
         self.next_offset - self.committed_offset >= max
     }
 
+    /// Whether the valid topic takes the record as it came.
+    pub(crate) fn takes_as_written(&self, record: &Record) -> bool {
+        self.fits(record, record.size() + STAMP_BYTES_MAX)
+    }
+
     /// Sends what became of a record. Whether it was rejected.
-    pub(crate) async fn launch(
-        &mut self,
-        record: &Record,
-        verdict: Verdict,
-    ) -> Result<bool, KafkaError> {
-        let (outgoing, label) = self.outcome(record, verdict);
-        let is_rejected = label.verdict == REJECTED;
+    pub(crate) async fn launch(&mut self, judged: Judged) -> Result<bool, KafkaError> {
+        let (offset, timestamp_ms) = judged.place();
+        let (outgoing, label) = match judged {
+            Judged::Clean(record) => (self.shared.stamp.as_written(record), LABEL_ACCEPTED),
+            Judged::Read(record, verdict) => self.outcome(&record, verdict),
+        };
         let delivery = match self.producer.send_when_room(&outgoing).await {
             Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
             sent => sent?,
         };
-        self.newest_timestamp_ms = record.timestamp_ms;
-        self.launched.push_back(Launched { offset: record.offset, delivery, label });
+        self.newest_timestamp_ms = timestamp_ms;
+        let is_rejected = label.verdict == REJECTED;
+        self.launched.push_back(Launched { offset, delivery, label });
         Ok(is_rejected)
     }
 
     fn outcome(&self, record: &Record, verdict: Verdict) -> (Outgoing, EventLabels) {
         let rejection = match verdict {
             Verdict::Accept(event) => match self.shared.stamp.valid(record, &event) {
-                Some(outgoing) if self.fits(record, &outgoing) => {
-                    return (outgoing, EventLabels { verdict: ACCEPTED, reason: "none" });
+                Some(outgoing) if self.fits(record, outgoing.size()) => {
+                    return (outgoing, LABEL_ACCEPTED);
                 }
                 Some(_) | None => {
                     Rejection::new(Reason::Size, "", "the event does not fit the valid topic")
@@ -117,9 +141,9 @@ impl Flight {
     }
 
     /// Whether the valid topic takes it, as far as is known.
-    fn fits(&self, record: &Record, outgoing: &Outgoing) -> bool {
+    fn fits(&self, record: &Record, size: usize) -> bool {
         let limits = &self.shared.limits;
-        outgoing.size() <= limits.valid() && !limits.was_refused(self.partition, record.offset)
+        size <= limits.valid() && !limits.was_refused(self.partition, record.offset)
     }
 
     /// The dead letter, with as much of the record as the topic takes: its reason and position always.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
+use upnext_common::event::EventType;
 use upnext_contract::framing::unframe_with;
 use upnext_contract::{
-    Need, Raw, Reason, RegistryError, Rejection, SCHEMA_HEADER, SchemaSource, Verdict,
+    Cleared, Need, Raw, Reason, RegistryError, Rejection, SCHEMA_HEADER, SchemaSource, Verdict,
+    unframe,
 };
 use upnext_kafka::{KafkaError, Record};
 
@@ -26,13 +28,34 @@ const ATTEMPT_HEADER: &str = "upnext.dlq.attempt";
 pub(crate) struct Judge {
     suspects: Suspects,
     rehearsal: Option<Rehearsal>,
+    /// Our own schemas as far as records have named them, by event type.
+    ours: [Option<Cleared>; EventType::ALL.len()],
     shared: Arc<Shared>,
 }
 
 impl Judge {
     pub(crate) fn new(suspects: Suspects, shared: Arc<Shared>) -> Self {
         let rehearsal = shared.decoder.as_deref().map(Rehearsal::new);
-        Self { suspects, rehearsal, shared }
+        Self { suspects, rehearsal, ours: Default::default(), shared }
+    }
+
+    /// Whether the record goes on as it came: nearly all do, and need neither waiting nor an event made of them.
+    /// `false` leaves it to [`Self::verdict`].
+    pub(crate) fn is_clean(&mut self, record: &Record) -> bool {
+        if self.suspects.holds(record.offset) {
+            return false;
+        }
+        let raw = raw(record);
+        let (Some(Ok((id, _))), None) = (raw.value.map(unframe), raw.schema_header) else {
+            return false;
+        };
+        let Some(kind) = self.shared.stamp.event_type_of(id) else { return false };
+        let ours = &mut self.ours[usize::from(kind.code())];
+        if ours.is_none() {
+            *ours = self.shared.contract.cleared(id.into());
+        }
+        fuse::burn(raw.value);
+        ours.as_ref().is_some_and(|schema| self.shared.contract.is_clean(schema, raw))
     }
 
     /// The verdict on a record that was read at `since`, waiting for the registry as long as it takes; what is under

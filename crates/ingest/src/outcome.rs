@@ -1,7 +1,7 @@
 //! What becomes of a record: the valid event with its source position, or the dead letter with its reason.
 
 use bytes::Bytes;
-use upnext_common::event::Event;
+use upnext_common::event::{Event, EventType};
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
 use upnext_contract::letter::{self, Origin};
@@ -9,6 +9,8 @@ use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER, VALUE_BYTES_MAX};
 use upnext_kafka::{Header, Outgoing, Record};
 
 const PROCESSOR: &str = "upnext-ingest";
+/// Headers that say where a record was read.
+const SOURCE_HEADERS: usize = 3;
 
 /// Makes outgoing records.
 pub(crate) struct Stamp {
@@ -33,13 +35,9 @@ impl Stamp {
     /// it does not fit a record.
     pub(crate) fn valid(&self, record: &Record, event: &Event) -> Option<Outgoing> {
         let value = self.value(record, event)?;
-        // The value names its schema itself: a header that does would speak of the original.
-        let is_kept =
-            |(name, _): &&Header| !name.starts_with("upnext.source.") && name != SCHEMA_HEADER;
-        let mut headers: Vec<Header> = record.headers.iter().filter(is_kept).cloned().collect();
-        headers.push((SOURCE_TOPIC.to_owned(), Some(self.source_topic(record))));
-        headers.push(text(SOURCE_PARTITION, record.partition));
-        headers.push(text(SOURCE_OFFSET, record.offset));
+        let kept = record.headers.iter().filter(|header| is_kept(header));
+        let mut headers: Vec<Header> = kept.cloned().collect();
+        add_source(&mut headers, self.source_topic(record), record.partition, record.offset);
         Some(Outgoing {
             topic: self.valid.clone(),
             partition: None,
@@ -48,6 +46,28 @@ impl Stamp {
             headers,
             timestamp_ms: Some(record.timestamp_ms),
         })
+    }
+
+    /// A record whose value stands in our schema and is accepted as it is, with where it was read.
+    pub(crate) fn as_written(&self, record: Record) -> Outgoing {
+        let source_topic = self.source_topic(&record);
+        let mut headers = record.headers;
+        headers.retain(is_kept);
+        headers.reserve_exact(SOURCE_HEADERS);
+        add_source(&mut headers, source_topic, record.partition, record.offset);
+        Outgoing {
+            topic: self.valid.clone(),
+            partition: None,
+            key: record.key,
+            value: record.value,
+            headers,
+            timestamp_ms: Some(record.timestamp_ms),
+        }
+    }
+
+    /// The event type whose values we write under this id.
+    pub(crate) fn event_type_of(&self, schema_id: u32) -> Option<EventType> {
+        self.encoder.event_type_of(schema_id)
     }
 
     /// As it came, where it stands in our schema already; else written in it.
@@ -91,6 +111,17 @@ impl Stamp {
             timestamp_ms: Some(record.timestamp_ms),
         }
     }
+}
+
+/// The value names its schema itself: a header that does would speak of the original.
+fn is_kept((name, _): &Header) -> bool {
+    !name.starts_with("upnext.source.") && name != SCHEMA_HEADER
+}
+
+fn add_source(headers: &mut Vec<Header>, topic: Bytes, partition: i32, offset: i64) {
+    headers.push((SOURCE_TOPIC.to_owned(), Some(topic)));
+    headers.push(text(SOURCE_PARTITION, partition));
+    headers.push(text(SOURCE_OFFSET, offset));
 }
 
 fn text(name: &str, value: impl ToString) -> Header {

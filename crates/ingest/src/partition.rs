@@ -10,7 +10,7 @@ use upnext_kafka::group::{Assignment, Records};
 use upnext_kafka::{KafkaError, Record};
 
 use crate::Shared;
-use crate::flight::Flight;
+use crate::flight::{Flight, Judged};
 use crate::in_hand::Suspects;
 use crate::judging::Judge;
 use crate::rejects::{Gate, GateSettings, Turn};
@@ -151,13 +151,11 @@ impl Work {
             && !self.waits()
             && let Some(record) = self.batch.pop()
         {
-            let since = self.taken_at;
-            let judged = self.judge.verdict(&record, since, &mut self.flight, stop).await?;
-            let Some(verdict) = judged else { return Ok(false) };
+            let Some(judged) = self.judged(record, stop).await? else { return Ok(false) };
             // A producer without room waits for a broker that may be away. Left out here, the record comes again.
             let is_rejected = tokio::select! {
                 biased;
-                launched = self.flight.launch(&record, verdict) => launched?,
+                launched = self.flight.launch(judged) => launched?,
                 () = stop.started() => return Ok(false),
             };
             self.note(is_rejected);
@@ -166,6 +164,15 @@ impl Work {
             self.shared.in_hand.clear(self.partition);
         }
         Ok(true)
+    }
+
+    /// `None` when stopped before there is a verdict.
+    async fn judged(&mut self, record: Record, stop: &Stop) -> Result<Option<Judged>, KafkaError> {
+        if self.judge.is_clean(&record) && self.flight.takes_as_written(&record) {
+            return Ok(Some(Judged::Clean(record)));
+        }
+        let verdict = self.judge.verdict(&record, self.taken_at, &mut self.flight, stop).await?;
+        Ok(verdict.map(|verdict| Judged::Read(record, verdict)))
     }
 
     /// Whether the gate is closed just now.

@@ -58,15 +58,15 @@ fn items_are_held_to_their_rules() {
 fn the_key_is_the_user_else_the_visitor() {
     let known = sample(EventType::ItemViewed);
     let anonymous = Event { user_id: None, anonymous_id: Some("a-1".to_owned()), ..known.clone() };
-    assert_eq!(check_key(&known, Some(b"u-17")), None);
-    assert_eq!(check_key(&anonymous, Some(b"a-1")), None);
+    assert_eq!(check_key(&Parts::of(&known), Some(b"u-17")), None);
+    assert_eq!(check_key(&Parts::of(&anonymous), Some(b"a-1")), None);
     for (event, key, pointer) in [
         (&known, Some(b"u-18".as_slice()), "/user_id"),
         (&known, None, "/user_id"),
         (&anonymous, Some(b"u-17".as_slice()), "/anonymous_id"),
         (&anonymous, Some(&[0xff]), "/anonymous_id"),
     ] {
-        let rejection = check_key(event, key).unwrap();
+        let rejection = check_key(&Parts::of(event), key).unwrap();
         assert_eq!((rejection.reason, rejection.pointer.as_str()), (Reason::KeyMismatch, pointer));
     }
 }

@@ -1,5 +1,7 @@
 //! Every reason a record can be rejected for, through the whole path, with a registry that is a mock.
 
+mod clean;
+
 use serde_json::{Value, json};
 use upnext_common::clock::Clock;
 use upnext_common::config;

@@ -1,7 +1,5 @@
 //! Avro binary, read by somebody who expects it to be right.
 
-use std::collections::BTreeMap;
-
 /// Most entries of all lists and maps of one value that are read here.
 const ENTRIES_MAX: i64 = 1_000;
 
@@ -63,24 +61,19 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    pub(super) fn text(&mut self) -> Option<String> {
-        self.str().map(str::to_owned)
-    }
-
-    pub(super) fn text_map(&mut self) -> Option<BTreeMap<String, String>> {
-        let mut map = BTreeMap::new();
+    pub(super) fn str_pairs(&mut self) -> Option<Vec<(&'a str, &'a str)>> {
+        let mut pairs = Vec::new();
         self.blocks(|from| {
-            let key = from.text()?;
-            map.insert(key, from.text()?);
+            pairs.push((from.str()?, from.str()?));
             Some(())
         })?;
-        Some(map)
+        Some(pairs)
     }
 
-    pub(super) fn texts(&mut self) -> Option<Vec<String>> {
+    pub(super) fn strs(&mut self) -> Option<Vec<&'a str>> {
         let mut texts = Vec::new();
         self.blocks(|from| {
-            texts.push(from.text()?);
+            texts.push(from.str()?);
             Some(())
         })?;
         Some(texts)

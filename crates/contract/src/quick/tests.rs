@@ -25,13 +25,13 @@ fn long_way(schema: &WriterSchema, content: &[u8]) -> Result<Event, Rejection> {
 }
 
 /// Bytes set, inserted, or cut off.
-type Edits = Vec<(Index, u8, u8)>;
+pub(crate) type Edits = Vec<(Index, u8, u8)>;
 
-fn edits() -> impl Strategy<Value = Edits> {
+pub(crate) fn edits() -> impl Strategy<Value = Edits> {
     vec((any::<Index>(), any::<u8>(), 0..4_u8), 0..4)
 }
 
-fn edited(mut content: Vec<u8>, edits: Edits) -> Vec<u8> {
+pub(crate) fn edited(mut content: Vec<u8>, edits: Edits) -> Vec<u8> {
     for (place, byte, how) in edits {
         let place = place.index(content.len() + 1);
         match how {

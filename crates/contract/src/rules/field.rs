@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use upnext_common::event::{Event, EventBody, EventType};
+use upnext_common::event::EventType;
 use upnext_common::item::Item;
+
+use crate::parts::Parts;
 
 /// A field of events or items, by the name the rule files give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -64,11 +66,29 @@ pub(crate) enum Seen<'a> {
     /// Entries of a list or map.
     Count(usize),
     /// Each text of a list.
-    Each(&'a [String]),
+    Each(&'a [&'a str]),
     /// Each key of a map.
-    Keys(&'a BTreeMap<String, String>),
+    Keys(Entries<'a>),
     /// Each value of a map.
-    Values(&'a BTreeMap<String, String>),
+    Values(Entries<'a>),
+}
+
+/// A map's entries.
+#[derive(Clone, Copy)]
+pub(crate) enum Entries<'a> {
+    Map(&'a BTreeMap<String, String>),
+    Pairs(&'a [(&'a str, &'a str)]),
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let (map, pairs) = match self {
+            Self::Map(map) => (Some(map), &[][..]),
+            Self::Pairs(pairs) => (None, pairs),
+        };
+        let map = map.into_iter().flatten().map(|(key, text)| (key.as_str(), text.as_str()));
+        map.chain(pairs.iter().copied())
+    }
 }
 
 impl Field {
@@ -122,49 +142,27 @@ impl EventField {
     }
 
     /// What the event has there; nothing where the field is absent.
-    pub(crate) fn of(self, event: &Event) -> Option<Seen<'_>> {
-        match self {
-            Self::EventId => Some(Seen::Text(&event.event_id)),
-            Self::UserId => event.user_id.as_deref().map(Seen::Text),
-            Self::AnonymousId => event.anonymous_id.as_deref().map(Seen::Text),
-            Self::SessionId => Some(Seen::Text(&event.session_id)),
-            Self::Surface => Some(Seen::Text(&event.surface)),
-            Self::DecisionId => event.decision_id.as_deref().map(Seen::Text),
-            Self::Props => Some(Seen::Count(event.props.len())),
-            Self::PropsKeys => Some(Seen::Keys(&event.props)),
-            Self::PropsValues => Some(Seen::Values(&event.props)),
-            Self::ItemId => event.body.item_id().map(Seen::Text),
-            Self::ItemIds
-            | Self::ItemIdsEach
-            | Self::DwellMs
-            | Self::PriceMinor
-            | Self::Currency
-            | Self::Quantity
-            | Self::Query => self.of_body(&event.body),
-        }
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "ranges of rules lie far below 2^53")]
-    fn of_body(self, body: &EventBody) -> Option<Seen<'_>> {
-        match (self, body) {
-            (Self::ItemIds, EventBody::ItemsShown { item_ids }) => {
-                Some(Seen::Count(item_ids.len()))
-            }
-            (Self::ItemIdsEach, EventBody::ItemsShown { item_ids }) => Some(Seen::Each(item_ids)),
-            (Self::DwellMs, EventBody::ItemDwelled { dwell_ms, .. }) => {
-                Some(Seen::Number(*dwell_ms as f64))
-            }
-            (Self::PriceMinor, EventBody::ItemPurchased { price_minor, .. }) => {
-                Some(Seen::Number(*price_minor as f64))
-            }
-            (Self::Currency, EventBody::ItemPurchased { currency, .. }) => {
-                Some(Seen::Text(currency))
-            }
-            (Self::Quantity, EventBody::ItemPurchased { quantity, .. }) => {
-                Some(Seen::Number(f64::from(*quantity)))
-            }
-            (Self::Query, EventBody::Searched { query }) => Some(Seen::Text(query)),
-            (_, _) => None,
+    pub(crate) fn of<'a>(self, event: &'a Parts<'_>) -> Option<Seen<'a>> {
+        let entries = Entries::Pairs(&event.props);
+        match self {
+            Self::EventId => event.event_id.map(Seen::Text),
+            Self::UserId => event.user_id.map(Seen::Text),
+            Self::AnonymousId => event.anonymous_id.map(Seen::Text),
+            Self::SessionId => event.session_id.map(Seen::Text),
+            Self::Surface => event.surface.map(Seen::Text),
+            Self::DecisionId => event.decision_id.map(Seen::Text),
+            Self::Props => Some(Seen::Count(event.props.len())),
+            Self::PropsKeys => Some(Seen::Keys(entries)),
+            Self::PropsValues => Some(Seen::Values(entries)),
+            Self::ItemId => event.item_id.map(Seen::Text),
+            Self::ItemIds => event.item_ids.as_ref().map(|ids| Seen::Count(ids.len())),
+            Self::ItemIdsEach => event.item_ids.as_deref().map(Seen::Each),
+            Self::DwellMs => event.dwell_ms.map(|dwell_ms| Seen::Number(dwell_ms as f64)),
+            Self::PriceMinor => event.price_minor.map(|price| Seen::Number(price as f64)),
+            Self::Currency => event.currency.map(Seen::Text),
+            Self::Quantity => event.quantity.map(|count| Seen::Number(f64::from(count))),
+            Self::Query => event.query.map(Seen::Text),
         }
     }
 }
@@ -188,8 +186,8 @@ impl ItemField {
             Self::Category => item.category.as_deref().map(Seen::Text),
             Self::Price => item.price.map(Seen::Number),
             Self::Attributes => Some(Seen::Count(item.attributes.len())),
-            Self::AttributesKeys => Some(Seen::Keys(&item.attributes)),
-            Self::AttributesValues => Some(Seen::Values(&item.attributes)),
+            Self::AttributesKeys => Some(Seen::Keys(Entries::Map(&item.attributes))),
+            Self::AttributesValues => Some(Seen::Values(Entries::Map(&item.attributes))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upnext_common::event::EventType;
+use upnext_common::event::{Event, EventType};
 
 use super::*;
 use crate::json::{Defaults, read_event, read_item, write_event};
@@ -52,7 +52,7 @@ fn broken(rules: &Rules, rule: &Rule, value: &toml::Value) -> Vec<String> {
     place(rule, &mut object, example(value));
     let event = read_event(&object, Defaults { now_ms: 0 }).unwrap();
     let mut warned = Vec::new();
-    let found = rules.check_event(&event, |place| warned.push(place));
+    let found = rules.check_event(kind, &Parts::of(&event), |place| warned.push(place));
     let warned = warned.into_iter().map(|place| format!("(rule {})", rules.all[place].id));
     found.into_iter().map(|rejection| rejection.detail).chain(warned).collect()
 }
@@ -71,7 +71,9 @@ fn every_rule_passes_and_fails_on_its_examples() {
 #[test]
 fn valid_events_of_all_types_break_nothing() {
     for kind in EventType::ALL {
-        let rejection = Rules::embedded().check_event(&sample(kind), |place| panic!("{place}"));
+        let event = sample(kind);
+        let parts = Parts::of(&event);
+        let rejection = Rules::embedded().check_event(kind, &parts, |place| panic!("{place}"));
         assert_eq!(rejection, None);
     }
 }
@@ -80,7 +82,8 @@ fn valid_events_of_all_types_break_nothing() {
 fn a_rejection_points_at_the_entry_and_names_the_rule() {
     let props = BTreeMap::from([("a/b".to_owned(), "v".repeat(1_025))]);
     let event = Event { props, ..sample(EventType::ItemViewed) };
-    let rejection = Rules::embedded().check_event(&event, |_| {}).unwrap();
+    let parts = Parts::of(&event);
+    let rejection = Rules::embedded().check_event(EventType::ItemViewed, &parts, |_| {}).unwrap();
     assert_eq!(rejection.pointer, "/props/a~1b");
     insta::assert_snapshot!(rejection, @"length at `/props/a~1b`: has 1025 bytes, allowed are 0 to 1024 (rule props.values.length)");
 }

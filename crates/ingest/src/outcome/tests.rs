@@ -64,6 +64,18 @@ fn a_valid_event_says_where_it_was_read() {
 }
 
 #[test]
+fn a_record_that_needs_no_change_goes_on_as_one_that_was_read() {
+    let stamp = stamp();
+    let mine = ("trace".to_owned(), Some(Bytes::from_static(b"x")));
+    let forged = (SOURCE_OFFSET.to_owned(), Some(Bytes::from_static(b"1")));
+    let value = Encoder::with_ids(|_| 7).event(&event()).ok();
+    let record = Record { value, ..record(vec![mine, forged]) };
+    let expected = stamp.valid(&record, &event()).unwrap();
+    assert_eq!(stamp.as_written(record), expected);
+    assert_eq!(stamp.event_type_of(8), None);
+}
+
+#[test]
 fn a_dead_letter_keeps_the_record_and_says_why() {
     let rejection = Rejection::new(Reason::Range, "/dwell_ms", "is below 0").with_schema(9);
     let mine = ("trace".to_owned(), None);
