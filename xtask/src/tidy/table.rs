@@ -5,7 +5,7 @@ use super::manifest::Manifest;
 
 /// Crate → the crates of the house it may use. `testkit` is for tests and may be a dev-dependency of anyone.
 #[rustfmt::skip]
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("common", &[]),
     ("contract", &["common"]),
     ("kafka", &["common"]),
@@ -24,6 +24,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ("registry", &["common", "contract", "http"]),
     ("cli", &["*"]),
     ("testkit", &["*"]),
+    ("chaos", &["*"]),
     ("xtask", &[]),
 ];
 
@@ -42,14 +43,14 @@ struct External(&'static str, &'static [&'static str], &'static str);
 /// Heavy ones have one owner. A new dependency, or a new user of an owned one, is an edit here, with its reason.
 #[rustfmt::skip]
 const EXTERNALS: &[External] = &[
-    External("anyhow", &["cli"], "errors at a top level that only prints them"),
+    External("anyhow", &["cli", "chaos"], "errors at a top level that only prints them"),
     External("apache-avro", &["contract"], "decoding of Avro by writer and reader schema"),
     External("arc-swap", &["serve"], "the immutable snapshot, swapped without a lock"),
     External("axum", &["http"], "routing and extraction"),
     External("bytes", &["*"], "record values and bodies shared without copies"),
     External("candle-core", &["model"], "the trainer's tensors"),
     External("candle-nn", &["model"], "the trainer's losses and optimisers"),
-    External("clap", &["cli"], "the command line"),
+    External("clap", &["cli", "chaos"], "the command line"),
     External("clap_complete", &["cli"], "completions for shells"),
     External("crc32c", &["broker"], "checksums of record batches"),
     External("flate2", &["train"], "events and items in .gz files"),
@@ -74,7 +75,7 @@ const EXTERNALS: &[External] = &[
     External("serde_json", &["*"], "JSON"),
     External("serde_path_to_error", &["http"], "the pointer of a field that does not fit"),
     External("sha2", &["model"], "checksums of artifacts"),
-    External("tempfile", &["cli", "testkit"], "data directories of private runs"),
+    External("tempfile", &["cli", "testkit", "chaos"], "data directories of private runs"),
     External("thiserror", &["*"], "one error enum per module boundary"),
     External("tokio", &["*"], "the runtime"),
     External("tokio-util", &["*"], "cancellation: the drain"),

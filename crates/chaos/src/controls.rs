@@ -1,0 +1,69 @@
+//! The negative controls: the same faults against a daemon that lacks one guard, which the verifier has to notice.
+
+use std::path::Path;
+use std::time::Duration;
+
+use upnext_features::Weakened;
+
+use crate::crowd::Habits;
+use crate::drive::{self, Course};
+use crate::plan::Kind;
+use crate::report::Report;
+use crate::scene::Settings;
+
+const FAULTS: usize = 14;
+const EVENTS: u64 = 40_000;
+const USERS: u64 = 1_000;
+/// Between two commits a bot tells more than a user remembers, so that ids alone do not recognise a repeat.
+const COMMIT_MS: u64 = 4_000;
+const BOUND: Duration = Duration::from_secs(300);
+
+/// Runs the whole daemon, then each weakened one, through the same faults. Gives what each run found.
+///
+/// # Errors
+/// When a run cannot be made.
+pub(crate) async fn run(
+    directory: &Path,
+    settings: &Settings,
+    modes: &[Weakened],
+    seed: u64,
+) -> anyhow::Result<Vec<(Weakened, Report)>> {
+    let habits = Habits { users: USERS, events: EVENTS, repeat_every: 0, bot_every: 2 };
+    let kinds = Kind::OF_CONTROLS.to_vec();
+    let course = Course { seed, kinds, faults: FAULTS, habits, bound: BOUND };
+    let mut reports = Vec::new();
+    for mode in modes {
+        println!("== {}", mode.name());
+        let settings = Settings { weakened: Some(*mode), commit_ms: COMMIT_MS, ..settings.clone() };
+        let report = drive::run(&directory.join(mode.name()), &settings, &course).await?;
+        println!("{report}\n");
+        reports.push((*mode, report));
+    }
+    Ok(reports)
+}
+
+/// Whether the whole daemon was right and each weakened one was found wrong.
+pub(crate) fn hold(reports: &[(Weakened, Report)]) -> bool {
+    reports.iter().all(|(mode, report)| report.is_right == (*mode == Weakened::None))
+}
+
+/// One line a mode.
+pub(crate) fn table(reports: &[(Weakened, Report)]) -> String {
+    let mut lines = vec![format!(
+        "{:<24}{:>12}{:>12}{:>14}{:>10}",
+        "guard taken out", "wrong users", "wrong items", "signals lost", "found"
+    )];
+    for (mode, report) in reports {
+        let found = &report.verdict;
+        let state = if report.is_right { "right" } else { "wrong" };
+        lines.push(format!(
+            "{:<24}{:>12}{:>12}{:>14}{:>10}",
+            mode.name(),
+            format!("{}/{}", found.wrong_users, found.users),
+            format!("{}/{}", found.wrong_items, found.items),
+            found.lost_signals,
+            state
+        ));
+    }
+    lines.join("\n")
+}
