@@ -59,7 +59,7 @@ impl Said {
     fn of(entry: SignalEntry) -> Self {
         let position = (entry.offset, entry.index);
         let item = entry.signal.item;
-        let alone = SignalBatch { source_partition: 0, entries: vec![entry] };
+        let alone = SignalBatch { entries: vec![entry], ..SignalBatch::default() };
         Self { position, digest: stable_hash(&alone.encode()), item }
     }
 }

@@ -11,13 +11,14 @@ use upnext_common::config::Config;
 use upnext_common::drain::Drain;
 use upnext_common::metrics::Metrics;
 use upnext_contract::RegistryClient;
-use upnext_features::Features;
+use upnext_features::{Features, FeaturesError};
 use upnext_http::{BindError, Health, Limits, Listener, ops};
 use upnext_ingest::Ingest;
 use upnext_ingest::admin::Admin;
 use upnext_ingest::dlq::DeadLetters;
 use upnext_kafka::admin;
 use upnext_serve::{Drained, Running, Serve, ServeError};
+use upnext_store::StoreError;
 
 use crate::failure::Failure;
 use crate::writer::unreachable;
@@ -75,10 +76,8 @@ impl Surroundings {
         };
         let drain = drain.clone();
         tokio::spawn(async move {
-            let done = daemon
-                .run(drain.clone())
-                .await
-                .map_err(|error| ended("features", &drain, error))?;
+            let done =
+                daemon.run(drain.clone()).await.map_err(|error| features_ended(&drain, error))?;
             Ok(format!("features: {} events and {} signals flushed", done.events, done.signals))
         })
     }
@@ -151,6 +150,21 @@ fn ended(
     error!(%error, daemon = name, "the daemon cannot go on, stopping");
     drain.start();
     Failure::Other(anyhow::Error::new(error).context(format!("{name} cannot go on")))
+}
+
+/// State that is laid out otherwise is a matter of configuration, and says what to do.
+fn features_ended(drain: &Drain, error: FeaturesError) -> Failure {
+    let hint = match &error {
+        FeaturesError::Store(StoreError::Layout { .. }) | FeaturesError::Partitions { .. } => {
+            "set the number back, or let `upnext features rebuild` make state anew from the log"
+        }
+        FeaturesError::Store(_) => "look at redis.url, redis.key_groups and redis.key_prefix",
+        FeaturesError::Kafka(_) | FeaturesError::Registry(_) | FeaturesError::Died => {
+            return ended("features", drain, error);
+        }
+    };
+    drain.start();
+    Failure::refused(format!("features cannot go on: {error}"), hint)
 }
 
 fn not_served(error: ServeError) -> Failure {

@@ -9,7 +9,7 @@ use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 use upnext_common::topic::Topic;
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::{Reader, Stage, StoreError};
+use upnext_store::{Reader, SourcePosition, Stage, StoreError};
 
 use crate::endpoints::Target;
 use crate::failure::Failure;
@@ -88,7 +88,7 @@ impl Pipeline {
         let mut reached: BTreeMap<i32, i64> = BTreeMap::new();
         for partition in 0..admin::partition_count(&self.brokers, &valid).await? {
             let found = self.reader.watermark(Stage::Users, partition).await?.unwrap_or_default();
-            for (source, (offset, _)) in found.sources {
+            for (source, SourcePosition { offset, .. }) in found.sources {
                 let newest = reached.entry(source).or_default();
                 *newest = offset.saturating_add(1).max(*newest);
             }

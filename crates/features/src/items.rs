@@ -5,9 +5,9 @@ use upnext_common::topic::Topic;
 use upnext_contract::unframe;
 use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, ItemState, Position, Signal, SignalBatch, SignalEntry};
-use upnext_store::Keys;
+use upnext_store::{Keys, SourcePosition};
 
-use crate::stage::{ReadError, Stage, Unit};
+use crate::stage::{ReadError, Source, Stage, Unit};
 
 pub(crate) struct Items;
 
@@ -19,9 +19,12 @@ impl Stage for Items {
 
     async fn read(&self, record: &Record) -> Result<Vec<Unit<Signal>>, ReadError> {
         let batch = batch_of(record.value.as_deref().unwrap_or_default())?;
-        let partition = batch.source_partition;
+        let (partition, epoch) = (batch.source_partition, batch.source_epoch);
         let unit = |entry: SignalEntry| Unit {
-            source: Some((partition, (entry.offset, entry.index))),
+            source: Some((
+                partition,
+                SourcePosition { epoch, offset: entry.offset, index: entry.index },
+            )),
             entry: entry.signal,
         };
         Ok(batch.entries.into_iter().map(unit).collect())
@@ -74,7 +77,7 @@ impl Stage for Items {
 
     async fn publish(
         &self,
-        _source_partition: i32,
+        _source: Source,
         signals: Vec<SignalEntry>,
         letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn anything_but_a_framed_batch_is_unreadable() {
-        let payload = SignalBatch { source_partition: 2, entries: Vec::new() }.encode();
+        let payload = SignalBatch { source_partition: 2, ..SignalBatch::default() }.encode();
         let mut framed = vec![0, 0, 0, 0, 9];
         framed.extend(&payload);
         assert_eq!(batch_of(&framed).unwrap().source_partition, 2);

@@ -25,6 +25,7 @@ mod outlet;
 mod states;
 mod worker;
 mod partition;
+mod layout;
 mod weakened;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use upnext_common::topic::Topic;
 use upnext_contract::{Decoder, Encoder, RegistryClient, RegistryError};
 use upnext_kafka::group::{GroupSettings, Reader, Start, StartOffsets};
 use upnext_kafka::{KafkaError, admin};
+use upnext_store::StoreError;
 
 use items::Items;
 use outlet::Outlet;
@@ -75,6 +77,12 @@ pub enum FeaturesError {
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// State cannot be laid out as it is configured.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are more partitions than when the daemon started: who is where has changed.
+    #[error("topic {topic} has a partition {partition}, but had {count} at the start")]
+    Partitions { topic: String, partition: i32, count: i32 },
     #[error("a partition's task died")]
     Died,
 }
@@ -85,6 +93,8 @@ impl FeaturesError {
         match self {
             Self::Kafka(cause) => cause.fault(),
             Self::Registry(cause) => cause.fault(),
+            Self::Store(cause) => cause.fault(),
+            Self::Partitions { .. } => Fault::CALLER,
             Self::Died => Fault::INTERNAL,
         }
     }
@@ -107,6 +117,8 @@ pub(crate) struct Shared<S> {
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     pub(crate) weakened: Weakened,
+    /// Partitions of valid events and of signals when the daemon started.
+    pub(crate) partitions: (i32, i32),
     /// Entries counted and flushed.
     pub(crate) counted: AtomicU64,
 }
@@ -128,14 +140,22 @@ impl Features {
         let Some(encoder) = register(&client, &prefix, &drain).await? else {
             return Ok(Drained::default());
         };
-        let signals = Topic::Signals.name(&prefix);
-        let Some(partitions) = partitions(&self.brokers, &signals, &drain).await else {
+        let (valid, signals) = (Topic::Valid.name(&prefix), Topic::Signals.name(&prefix));
+        let Some(of_valid) = partitions(&self.brokers, &valid, &drain).await else {
             return Ok(Drained::default());
         };
-        let outlet = Outlet::new(&self.brokers, signals, partitions, encoder)?;
+        let Some(of_signals) = partitions(&self.brokers, &signals, &drain).await else {
+            return Ok(Drained::default());
+        };
+        let partitions = (of_valid, of_signals);
+        if !layout::agreed(&self, partitions, &drain).await? {
+            return Ok(Drained::default());
+        }
+        let outlet = Outlet::new(&self.brokers, signals, of_signals, encoder)?;
         let dead_letters = Topic::DeadLetters.name(&prefix);
         let users = Users { decoder: Decoder::new(client), outlet, dead_letters };
-        let (users, items) = (self.shared(users, weakened), self.shared(Items, weakened));
+        let users = self.shared(users, weakened, partitions);
+        let items = self.shared(Items, weakened, partitions);
         tokio::try_join!(self.read(&users, &drain), self.read(&items, &drain))?;
         Ok(Drained {
             events: users.counted.load(Ordering::Acquire),
@@ -143,7 +163,7 @@ impl Features {
         })
     }
 
-    fn shared<S>(&self, stage: S, weakened: Weakened) -> Arc<Shared<S>> {
+    fn shared<S>(&self, stage: S, weakened: Weakened, partitions: (i32, i32)) -> Arc<Shared<S>> {
         Arc::new(Shared {
             stage,
             config: self.config.clone(),
@@ -151,6 +171,7 @@ impl Features {
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
             weakened,
+            partitions,
             counted: AtomicU64::new(0),
         })
     }
@@ -163,6 +184,10 @@ impl Features {
     ) -> Result<(), FeaturesError> {
         let topic = S::TOPIC.name(&self.config.kafka.topic_prefix);
         let group = format!("{}-{}", self.config.features.group, S::STAGE.name());
+        let count = match S::STAGE {
+            upnext_store::Stage::Users => shared.partitions.0,
+            upnext_store::Stage::Items => shared.partitions.1,
+        };
         let mut settings = GroupSettings::new(&group, &topic);
         settings.queue_max = self.config.features.partition_queue_max;
         // The reader outlives the drain signal, so that the last commits still go out.
@@ -175,6 +200,10 @@ impl Features {
                 Some(ended) = partitions.join_next() => ended.map_err(|_| FeaturesError::Died)?,
                 assignment = reader.next() => {
                     let Some(assignment) = assignment else { break };
+                    let partition = assignment.partition;
+                    if partition >= count {
+                        return Err(FeaturesError::Partitions { topic, partition, count });
+                    }
                     let (shared, drain) = (Arc::clone(shared), drain.clone());
                     partitions.spawn(partition::run(assignment, shared, drain));
                 }
@@ -244,7 +273,7 @@ async fn partitions(brokers: &str, topic: &str, drain: &Drain) -> Option<i32> {
 }
 
 /// Waits before the next attempt; false when drained meanwhile.
-async fn paused(drain: &Drain) -> bool {
+pub(crate) async fn paused(drain: &Drain) -> bool {
     tokio::select! {
         () = drain.started() => false,
         () = tokio::time::sleep(START_RETRY) => true,

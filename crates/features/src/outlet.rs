@@ -9,6 +9,8 @@ use upnext_contract::Encoder;
 use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings};
 use upnext_state::{SignalBatch, SignalEntry};
 
+use crate::stage::Source;
+
 use crate::late;
 
 /// Entries of one record at most; longer flushes become several records.
@@ -45,12 +47,12 @@ impl Outlet {
     /// When one is not: the partition has to start again from its watermark.
     pub(crate) async fn send(
         &self,
-        source_partition: i32,
+        source: Source,
         signals: Vec<SignalEntry>,
         letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
         let (generation, producer) = self.producer.lock().clone();
-        let batches = self.batches(source_partition, signals);
+        let batches = self.batches(source, signals);
         let sent = self.write(&producer, batches, letters).await;
         if let Err(error) = &sent {
             self.replace_if_fatal(generation, error);
@@ -86,7 +88,7 @@ impl Outlet {
     }
 
     /// By signals partition, order kept.
-    fn batches(&self, source_partition: i32, signals: Vec<SignalEntry>) -> Vec<(i32, SignalBatch)> {
+    fn batches(&self, source: Source, signals: Vec<SignalEntry>) -> Vec<(i32, SignalBatch)> {
         let mut by_partition = BTreeMap::<i32, Vec<SignalEntry>>::new();
         for entry in signals {
             let partition = partition_of(entry.signal.item, self.partitions);
@@ -96,7 +98,8 @@ impl Outlet {
         for (partition, entries) in by_partition {
             for entries in entries.chunks(ENTRIES_MAX) {
                 let entries = entries.to_vec();
-                batches.push((partition, SignalBatch { source_partition, entries }));
+                let Source { partition: source_partition, epoch: source_epoch } = source;
+                batches.push((partition, SignalBatch { source_partition, entries, source_epoch }));
             }
         }
         batches
@@ -110,10 +113,11 @@ impl Outlet {
                 Err(KafkaError::Refused { cause: error.to_string() })
             }
             Err(_) => {
-                let SignalBatch { source_partition, mut entries } = batch;
-                let later = entries.split_off(entries.len() / 2);
-                let mut values = self.framed(SignalBatch { source_partition, entries })?;
-                values.extend(self.framed(SignalBatch { source_partition, entries: later })?);
+                let mut sooner = batch;
+                let entries = sooner.entries.split_off(sooner.entries.len() / 2);
+                let later = SignalBatch { entries, ..sooner };
+                let mut values = self.framed(sooner)?;
+                values.extend(self.framed(later)?);
                 Ok(values)
             }
         }
@@ -187,8 +191,8 @@ mod tests {
         let signals: Vec<_> = (0..9_000).map(|at| entry(at, at.cast_unsigned() % 5, 1)).collect();
         let mut last = BTreeMap::new();
         let mut count = 0;
-        for (partition, batch) in outlet(3).batches(4, signals) {
-            assert_eq!(batch.source_partition, 4);
+        for (partition, batch) in outlet(3).batches(Source { partition: 4, epoch: 2 }, signals) {
+            assert_eq!((batch.source_partition, batch.source_epoch), (4, 2));
             assert!(batch.entries.len() <= ENTRIES_MAX);
             for entry in &batch.entries {
                 assert_eq!(partition_of(entry.signal.item, 3), partition);
@@ -202,7 +206,7 @@ mod tests {
     #[test]
     fn a_batch_that_is_too_large_is_halved_in_order() {
         let entries: Vec<_> = (0..1_000).map(|at| entry(at, 1, 3_000)).collect();
-        let batch = SignalBatch { source_partition: 0, entries: entries.clone() };
+        let batch = SignalBatch { entries: entries.clone(), ..SignalBatch::default() };
         let values = outlet(1).framed(batch).unwrap();
         assert!(values.len() > 2);
         let mut found = Vec::new();
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn one_entry_that_is_too_large_is_refused() {
-        let batch = SignalBatch { source_partition: 0, entries: vec![entry(0, 1, 2_000_000)] };
+        let batch = SignalBatch { entries: vec![entry(0, 1, 2_000_000)], ..SignalBatch::default() };
         assert!(matches!(outlet(1).framed(batch), Err(KafkaError::Refused { .. })));
     }
 }

@@ -45,14 +45,15 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     let Assignment { partition, start_offset, mut records, revoked, claim } = assignment;
     let stop = Stop { revoked, drain };
     let Some((session, owned)) = begin(&shared, partition, &stop).await else { return };
-    let next_offset = shared.weakened.resume(next_offset(&owned), start_offset);
+    let progress = owned.resume();
+    let next_offset = shared.weakened.resume(progress.next_offset, start_offset);
     if start_offset != next_offset {
         info!(stage = S::STAGE.name(), partition, start_offset, next_offset, "partition moves");
         claim.reposition(next_offset);
         return;
     }
     info!(stage = S::STAGE.name(), partition, next_offset, "partition begins");
-    let mut worker = Worker::new(Arc::clone(&shared), claim.clone(), session, owned);
+    let mut worker = Worker::new(Arc::clone(&shared), claim.clone(), session, owned, progress);
     worker.begin_at(next_offset);
     let trouble = match work(&mut worker, &mut records, &stop).await {
         Ok(()) | Err(Trouble::Stopped) => return,
@@ -67,12 +68,7 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
         () = tokio::time::sleep(wait) => {}
     }
     let Some((_, owned)) = begin(&shared, partition, &stop).await else { return };
-    claim.reposition(shared.weakened.resume(self::next_offset(&owned), committed));
-}
-
-fn next_offset(owned: &Owned) -> i64 {
-    // Nothing was ever stored, or all was lost: from the beginning of the log.
-    owned.watermark.as_ref().map_or(0, |watermark| watermark.next_offset)
+    claim.reposition(shared.weakened.resume(owned.resume().next_offset, committed));
 }
 
 /// Tells of the trouble; gives how long to wait before the partition begins again.
@@ -80,6 +76,7 @@ fn report<S: Stage>(partition: i32, trouble: &Trouble) -> Duration {
     let stage = S::STAGE.name();
     match trouble {
         Trouble::State { .. }
+        | Trouble::Store(StoreError::Layout { .. })
         | Trouble::Store(StoreError::Malformed { .. })
         | Trouble::Unloaded { .. } => {
             error!(stage, partition, %trouble, "somebody has to look, will retry");
@@ -121,8 +118,11 @@ async fn open<S: Stage>(
     let changed_max = shared.config.features.changed_stream_max;
     let mut session =
         Session::connect(&shared.redis_url, &shared.config.redis, changed_max).await?;
-    let watermark = session.watermark(S::STAGE, partition).await?;
-    Ok((session, Owned { stage: S::STAGE, partition, watermark }))
+    // Again and again: the store may have lost the record with all the rest.
+    let (valid, signals) = shared.partitions;
+    session.agree(valid, signals).await?;
+    let owned = session.own(S::STAGE, partition).await?;
+    Ok((session, owned))
 }
 
 /// Until stopped; then what was applied is flushed, unless the partition belongs to somebody else by now.

@@ -6,7 +6,7 @@ use upnext_common::item::ItemHash;
 use upnext_common::topic::Topic;
 use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry};
-use upnext_store::Keys;
+use upnext_store::{Keys, SourcePosition};
 
 /// One stage; everything else is the worker's.
 pub(crate) trait Stage: Send + Sync + 'static {
@@ -61,7 +61,7 @@ pub(crate) trait Stage: Send + Sync + 'static {
     /// Makes signals and dead letters durable: resolves once every one is acknowledged.
     fn publish(
         &self,
-        source_partition: i32,
+        source: Source,
         signals: Vec<SignalEntry>,
         letters: Vec<Outgoing>,
     ) -> impl Future<Output = Result<(), KafkaError>> + Send;
@@ -71,8 +71,15 @@ pub(crate) trait Stage: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unit<E> {
     pub(crate) entry: E,
-    /// Source partition, and offset and index there; `None` where nobody noted it.
-    pub(crate) source: Option<(i32, (i64, u32))>,
+    /// Source partition and position there; `None` where nobody noted it.
+    pub(crate) source: Option<(i32, SourcePosition)>,
+}
+
+/// The partition whose records say something, and which incarnation of its topic it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) partition: i32,
+    pub(crate) epoch: u32,
 }
 
 /// Why a record was not read.

@@ -7,11 +7,11 @@ use upnext_common::topic::Topic;
 use upnext_contract::{DecodeError as ValueError, Decoder};
 use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry, UserState};
-use upnext_store::Keys;
+use upnext_store::{Keys, SourcePosition};
 
 use crate::late;
 use crate::outlet::Outlet;
-use crate::stage::{ReadError, Stage, Unit};
+use crate::stage::{ReadError, Source, Stage, Unit};
 
 pub(crate) struct Users {
     pub(crate) decoder: Decoder,
@@ -64,7 +64,7 @@ impl Stage for Users {
         at: Position,
         out: &mut Vec<Signal>,
     ) -> Applied {
-        state.apply(&entry.event, entry.record_ms, at.next_offset, out)
+        state.apply_at(&entry.event, entry.record_ms, at, out)
     }
 
     fn apply_again(
@@ -96,20 +96,21 @@ impl Stage for Users {
 
     async fn publish(
         &self,
-        source_partition: i32,
+        source: Source,
         signals: Vec<SignalEntry>,
         letters: Vec<Outgoing>,
     ) -> Result<(), KafkaError> {
-        self.outlet.send(source_partition, signals, letters).await
+        self.outlet.send(source, signals, letters).await
     }
 }
 
 /// Where ingest read the event, from the headers it stamped.
-fn source_of(record: &Record) -> Option<(i32, (i64, u32))> {
+fn source_of(record: &Record) -> Option<(i32, SourcePosition)> {
     let text = |name| std::str::from_utf8(record.header(name)?).ok();
     let partition = text(SOURCE_PARTITION)?.parse().ok()?;
     let offset = text(SOURCE_OFFSET)?.parse().ok()?;
-    Some((partition, (offset, 0)))
+    // How often the raw topic was made anew nobody counts.
+    Some((partition, SourcePosition { epoch: 0, offset, index: 0 }))
 }
 
 #[cfg(test)]
@@ -136,7 +137,8 @@ mod tests {
     #[test]
     fn the_source_is_read_from_both_headers_or_not_at_all() {
         let both = record(&[(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "41")]);
-        assert_eq!(source_of(&both), Some((3, (41, 0))));
+        let expected = SourcePosition { epoch: 0, offset: 41, index: 0 };
+        assert_eq!(source_of(&both), Some((3, expected)));
         assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "3")])), None);
         assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "x"), (SOURCE_OFFSET, "41")])), None);
     }

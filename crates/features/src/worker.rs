@@ -19,7 +19,7 @@ use upnext_store::{Flush, Flushed, Owned, Session, StoreError, Watermark};
 
 use crate::Shared;
 use crate::partition::Stop;
-use crate::stage::{ReadError, Stage, Unit};
+use crate::stage::{ReadError, Source, Stage, Unit};
 use crate::states::States;
 
 /// How often an idle partition makes sure that the store still has its watermark.
@@ -52,9 +52,9 @@ pub(crate) struct Worker<S: Stage> {
     partition: i32,
     claim: Claim,
     session: Session,
-    /// With the watermark as it is stored.
+    /// With the watermarks as they are stored.
     owned: Owned,
-    /// The watermark as it will be.
+    /// The watermark as it will be, for all key groups.
     progress: Watermark,
     states: States<S::State>,
     pending: Pending,
@@ -89,11 +89,12 @@ impl<S: Stage> Worker<S> {
         claim: Claim,
         session: Session,
         owned: Owned,
+        progress: Watermark,
     ) -> Self {
         let states = States::new(shared.config.features.cached_states_max);
         Self {
             partition: owned.partition,
-            progress: owned.watermark.clone().unwrap_or_default(),
+            progress,
             shared,
             claim,
             session,
@@ -110,9 +111,9 @@ impl<S: Stage> Worker<S> {
         self.progress.next_offset = next_offset;
     }
 
-    /// Where the stored watermark stands.
+    /// Where the lowest stored watermark stands.
     pub(crate) fn flushed_to(&self) -> i64 {
-        self.owned.watermark.as_ref().map_or(0, |known| known.next_offset)
+        self.owned.lowest().map_or(0, |known| known.next_offset)
     }
 
     /// When [`Self::flush_or_check`] is to be called next.
@@ -122,7 +123,8 @@ impl<S: Stage> Worker<S> {
     }
 
     fn has_progress(&self) -> bool {
-        self.flushed_to() != self.progress.next_offset
+        let flushed = self.owned.lowest().map_or((0, 0), Watermark::position);
+        flushed != self.progress.position()
     }
 
     /// Applies records in order; flushes on the way whenever enough has come together.
@@ -182,7 +184,12 @@ impl<S: Stage> Worker<S> {
 
     /// Fetches the states that the records will change and that are not in memory.
     async fn load(&mut self, records: &[Opened<S::Entry>], stop: &Stop) -> Result<(), Trouble> {
-        let keys = records.iter().flat_map(|record| &record.units).map(|(key, _)| key);
+        let this = &*self;
+        let keys = records.iter().flat_map(|opened| {
+            let offset = opened.record.offset;
+            let keys = opened.units.iter().map(|(key, _)| key);
+            keys.filter(move |key| !this.is_passed(key, offset))
+        });
         let missing: HashSet<&String> = keys.filter(|key| !self.states.contains(key)).collect();
         let missing: Vec<String> = missing.into_iter().cloned().collect();
         for keys in missing.chunks(KEYS_MAX) {
@@ -214,6 +221,9 @@ impl<S: Stage> Worker<S> {
                 }
                 self.progress.sources.insert(partition, position);
             }
+            if self.is_passed(key, record.offset) {
+                continue;
+            }
             let unloaded = || Trouble::Unloaded { key: key.clone() };
             let state = self.states.get(key).ok_or_else(unloaded)?;
             let epoch = self.progress.epoch;
@@ -234,11 +244,18 @@ impl<S: Stage> Worker<S> {
                 index += 1;
             }
         }
-        self.progress.next_offset = record.offset + 1;
+        self.progress.pass(record.offset, record.timestamp_ms);
         self.pending.entries += usize::from(opened.units.is_empty());
         self.pending.newest_record_ms = record.timestamp_ms;
         self.pending.oldest_record_ms.get_or_insert(record.timestamp_ms);
         Ok(())
+    }
+
+    /// Whether the key's group holds what stands there, and more: its blobs, and what they say about items, are durable.
+    fn is_passed(&self, key: &str, offset: i64) -> bool {
+        let group = self.session.keys().group_of(key).unwrap_or(0);
+        let is_ahead = self.owned.is_ahead(group, (self.progress.epoch, offset));
+        is_ahead && !self.shared.weakened.is_naive()
     }
 
     /// A record before the watermark: only a log that was begun anew has such.
@@ -299,15 +316,16 @@ impl<S: Stage> Worker<S> {
         let pending = std::mem::take(&mut self.pending);
         let blobs = self.encoded();
         if self.shared.weakened.puts_blobs_first() {
-            let watermark = self.owned.watermark.clone().unwrap_or_default();
+            let watermark = self.owned.resume();
             let early = Flush { blobs: blobs.clone(), watermark, ..Flush::default() };
             self.put(&early, stop).await?;
         }
         if !pending.signals.is_empty() || !pending.letters.is_empty() {
             let (signals, letters) = (pending.signals, pending.letters);
+            let source = Source { partition: self.partition, epoch: self.progress.epoch };
             tokio::select! {
                 () = stop.revoked() => return Err(Trouble::Stopped),
-                sent = self.shared.stage.publish(self.partition, signals, letters) => sent?,
+                sent = self.shared.stage.publish(source, signals, letters) => sent?,
             }
         }
         let flush = Flush {

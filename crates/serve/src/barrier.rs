@@ -13,10 +13,9 @@ use upnext_common::fault::Fault;
 use upnext_http::Problem;
 use upnext_http::axum::http::StatusCode;
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::{Reader, Stage, StoreError};
+use upnext_store::{Place, Reader, SourcePosition, Stage, StoreError};
 
 use crate::outlet::Written;
-use crate::states::{Place, parse_place};
 use crate::world::World;
 
 /// Longest wait before the caller is told that it takes too long.
@@ -92,9 +91,9 @@ impl Barrier {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
-        let head = parse_place(&self.reader.changes_head().await?).unwrap_or_default();
+        let head = self.reader.changes_head().await?;
         // The follower that sends lives as long as the process serves.
-        self.applied.clone().wait_for(|place| *place >= head).await.ok();
+        self.applied.clone().wait_for(|place| place.reaches(&head)).await.ok();
         self.world.indexed().await;
         Ok(())
     }
@@ -102,10 +101,11 @@ impl Barrier {
     /// Whether any partition of the users stage has applied the raw record. Ingest keeps partition numbers where both
     /// topics have the same count, so that one is looked at first.
     async fn is_in_users(&self, partition: i32, offset: i64) -> Result<bool, StoreError> {
+        let at = SourcePosition { epoch: 0, offset, index: 0 };
         let others = (0..self.valid_partitions).filter(|other| *other != partition);
         for candidate in std::iter::once(partition).chain(others) {
             let watermark = self.reader.watermark(Stage::Users, candidate).await?;
-            if watermark.is_some_and(|watermark| watermark.contains(partition, (offset, 0))) {
+            if watermark.is_some_and(|watermark| watermark.contains(partition, at)) {
                 return Ok(true);
             }
         }

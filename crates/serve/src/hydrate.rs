@@ -101,6 +101,8 @@ fn reason_of(error: &StoreError) -> Reason {
         | StoreError::Conflict
         | StoreError::Refused { .. }
         | StoreError::Malformed { .. }
+        | StoreError::Settings { .. }
+        | StoreError::Layout { .. }
         | StoreError::Url { .. } => Reason::FeaturesUnavailable,
     }
 }

@@ -19,7 +19,7 @@ use upnext_contract::{
 };
 use upnext_http::{BindError, Health, Limits, Listener};
 use upnext_kafka::{KafkaError, Producer, ProducerSettings, admin, tail};
-use upnext_store::{Reader, StoreError};
+use upnext_store::{Place, Reader, StoreError};
 
 use crate::admission::AdmissionRules;
 use crate::app::{App, Readiness};
@@ -31,7 +31,7 @@ use crate::hydrate::Hydrator;
 use crate::models::{self, ModelFollower};
 use crate::outlet::Outlet;
 use crate::routes;
-use crate::states::{self, Place, StateFollower};
+use crate::states::{self, StateFollower};
 use crate::upkeep::Upkeep;
 use crate::world::World;
 

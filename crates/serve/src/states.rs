@@ -14,7 +14,7 @@ use upnext_common::drain::Drain;
 use upnext_common::item::ItemHash;
 use upnext_http::Health;
 use upnext_state::ItemState;
-use upnext_store::{Reader, StoreError};
+use upnext_store::{Place, Reader, StoreError};
 
 use crate::app::Readiness;
 use crate::world::World;
@@ -27,9 +27,6 @@ const CHANGES_WAIT: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(200);
 /// The name of this part in `/readyz?verbose`.
 pub(crate) const PART: &str = "item_states";
-
-/// Place in the stream of changes: milliseconds and number.
-pub(crate) type Place = (u64, u64);
 
 /// Keeps the live columns' states fresh.
 pub(crate) struct StateFollower {
@@ -108,27 +105,7 @@ impl StateFollower {
         self.health.set_ready(PART, true, detail);
     }
 
-    fn tell(&self, place: &str) {
-        if let Some(place) = parse_place(place) {
-            self.applied.send_replace(place);
-        }
-    }
-}
-
-/// Reads `ms-number`.
-pub(crate) fn parse_place(text: &str) -> Option<Place> {
-    let (ms, number) = text.split_once('-')?;
-    Some((ms.parse().ok()?, number.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_read_and_ordered() {
-        assert_eq!(parse_place("12-3"), Some((12, 3)));
-        assert!(parse_place("9-9") < parse_place("10-0"));
-        assert_eq!(parse_place("now"), None);
+    fn tell(&self, place: &Place) {
+        self.applied.send_replace(place.clone());
     }
 }

@@ -103,7 +103,7 @@ impl Replay {
 pub struct SignalReplay {
     pub items: HashMap<ItemHash, ItemState>,
     /// Last position taken from each partition of valid events.
-    sources: BTreeMap<i32, (i64, u32)>,
+    sources: BTreeMap<i32, (u32, i64, u32)>,
 }
 
 impl SignalReplay {
@@ -111,7 +111,7 @@ impl SignalReplay {
     pub fn apply(&mut self, batch: &SignalBatch, offset: i64) -> usize {
         let mut taken = 0;
         for (entry, next_index) in batch.entries.iter().zip(0..) {
-            let source = (entry.offset, entry.index);
+            let source = (batch.source_epoch, entry.offset, entry.index);
             let last = self.sources.get(&batch.source_partition);
             if last.is_some_and(|last| *last >= source) {
                 continue;

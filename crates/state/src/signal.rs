@@ -3,7 +3,7 @@
 //! A batch is one flush of one partition of valid events, for one partition of signals. Its Avro form
 //! (`upnext.signals.v1.SignalBatch`), written here by hand:
 //! ```text
-//! record SignalBatch { source_partition: int, entries: array<SignalEntry> }
+//! record SignalBatch { source_partition: int, entries: array<SignalEntry>, source_epoch: int = 0 }
 //! record SignalEntry { offset: long, index: int, item: long, time_ms: long, what: union[Count, Pair] }
 //! record Count { item_id: string, kind: int, is_repeat: boolean, opens_session: boolean }
 //! record Pair { other: long, distance: int, backward: boolean }
@@ -67,6 +67,8 @@ pub struct SignalBatch {
     /// Partition of valid events they come from.
     pub source_partition: i32,
     pub entries: Vec<SignalEntry>,
+    /// Which incarnation of that topic their offsets count in. Batches of before there was such a field are of 0.
+    pub source_epoch: u32,
 }
 
 impl SignalBatch {
@@ -82,6 +84,7 @@ impl SignalBatch {
             }
         }
         writer.signed(0);
+        writer.signed(i64::from(self.source_epoch));
         writer.0
     }
 
@@ -111,8 +114,9 @@ impl SignalBatch {
                 entries.push(SignalEntry::read(&mut scanner)?);
             }
         }
+        let source_epoch = if scanner.is_at_end() { 0 } else { read_epoch(&mut scanner)? };
         scanner.end()?;
-        Ok(Self { source_partition, entries })
+        Ok(Self { source_partition, entries, source_epoch })
     }
 }
 
@@ -175,6 +179,11 @@ fn read_hash(scanner: &mut Scanner<'_>) -> Result<ItemHash, DecodeError> {
 
 fn read_int(scanner: &mut Scanner<'_>) -> Result<i32, DecodeError> {
     i32::try_from(scanner.signed()?).map_err(|_| DecodeError::Range("an int"))
+}
+
+fn read_epoch(scanner: &mut Scanner<'_>) -> Result<u32, DecodeError> {
+    let epoch = read_int(scanner)?;
+    u32::try_from(epoch).map_err(|_| DecodeError::Range("an epoch"))
 }
 
 fn read_bool(scanner: &mut Scanner<'_>) -> Result<bool, DecodeError> {

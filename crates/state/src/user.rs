@@ -101,9 +101,22 @@ impl UserState {
         offset: i64,
         out: &mut Vec<Signal>,
     ) -> Applied {
+        let at = Position { next_offset: offset, ..self.position };
+        self.apply_at(event, record_ms, at, out)
+    }
+
+    /// The same where the log may have been begun anew: `at` is the epoch and offset of the event. What an earlier epoch
+    /// said stays, and is followed by what the later one says.
+    pub fn apply_at(
+        &mut self,
+        event: &Event,
+        record_ms: i64,
+        at: Position,
+        out: &mut Vec<Signal>,
+    ) -> Applied {
         let id = stable_hash(event.event_id.as_bytes()) as u32;
         let time_ms = event.event_time_ms.min(record_ms);
-        if offset < self.position.next_offset {
+        if at < self.position {
             return Applied::Replayed;
         }
         if self.seen.contains(&id) {
@@ -112,7 +125,7 @@ impl UserState {
         if self.is_too_late(event.event_type(), time_ms) {
             return Applied::TooLate;
         }
-        let after = Position { next_offset: offset + 1, ..self.position };
+        let after = Position { next_offset: at.next_offset + 1, ..at };
         if event.event_type() == EventType::UserErased {
             *self = Self::at_position(after);
             return Applied::Counted;

@@ -136,6 +136,10 @@ impl<'a> Scanner<'a> {
         std::str::from_utf8(self.raw(length)?).map_err(|_| DecodeError::Range("a text"))
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn end(self) -> Result<(), DecodeError> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
     }

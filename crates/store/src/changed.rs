@@ -1,4 +1,6 @@
-//! The stream that tells serving which items to read again.
+//! The streams that tell serving which items to read again.
+
+use std::collections::BTreeMap;
 
 use redis::Value;
 use upnext_common::item::ItemHash;
@@ -14,9 +16,29 @@ pub struct Changed {
     /// May name an item more than once.
     pub items: Vec<ItemHash>,
     /// The place to ask from next.
-    pub next: String,
+    pub next: Place,
     /// Entries after the place asked from are gone already: read all items again.
     pub has_gap: bool,
+}
+
+/// How far the streams of changes, one per key group, have been read. The default is their beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place(BTreeMap<u32, (u64, u64)>);
+
+impl Place {
+    /// Whether nothing of `other` is beyond it.
+    #[must_use]
+    pub fn reaches(&self, other: &Self) -> bool {
+        other.0.iter().all(|(group, place)| self.of(*group) >= *place)
+    }
+
+    pub(crate) fn of(&self, group: u32) -> (u64, u64) {
+        self.0.get(&group).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set(&mut self, group: u32, place: (u64, u64)) {
+        self.0.insert(group, place);
+    }
 }
 
 pub(crate) fn pack(items: &[ItemHash]) -> Vec<u8> {
@@ -29,21 +51,21 @@ fn unpack(bytes: &[u8]) -> impl Iterator<Item = ItemHash> + '_ {
 }
 
 /// Milliseconds and number of a stream id.
-pub(crate) fn place(id: &str) -> Option<(u64, u64)> {
+fn place(id: &str) -> Option<(u64, u64)> {
     let (ms, number) = id.split_once('-')?;
     Some((ms.parse().ok()?, number.parse().ok()?))
 }
 
-/// The entries of a reply to XRANGE: pairs of id and fields.
-pub(crate) fn entries(reply: &Value) -> Vec<(String, Vec<ItemHash>)> {
+/// The entries of a reply to XRANGE: pairs of id and items.
+pub(crate) fn entries(reply: &Value) -> Vec<((u64, u64), Vec<ItemHash>)> {
     let Value::Array(entries) = reply else { return Vec::new() };
     entries.iter().filter_map(entry).collect()
 }
 
-fn entry(value: &Value) -> Option<(String, Vec<ItemHash>)> {
+fn entry(value: &Value) -> Option<((u64, u64), Vec<ItemHash>)> {
     let Value::Array(parts) = value else { return None };
     let [Value::BulkString(id), Value::Array(fields)] = parts.as_slice() else { return None };
-    let id = String::from_utf8(id.clone()).ok()?;
+    let id = place(std::str::from_utf8(id).ok()?)?;
     let items = match fields.as_slice() {
         [_, Value::BulkString(bytes)] => unpack(bytes).collect(),
         _ => Vec::new(),
@@ -67,6 +89,17 @@ mod tests {
         assert_eq!(place("12-3"), Some((12, 3)));
         assert!(place("9-1") < place("10-0"));
         assert_eq!(place("$"), None);
+    }
+
+    #[test]
+    fn a_place_is_reached_in_every_group() {
+        let (mut here, mut there) = (Place::default(), Place::default());
+        assert!(here.reaches(&there));
+        there.set(3, (5, 1));
+        assert!(!here.reaches(&there) && there.reaches(&here));
+        here.set(3, (5, 1));
+        here.set(1, (9, 0));
+        assert!(here.reaches(&there) && !there.reaches(&here));
     }
 
     #[test]

@@ -20,6 +20,14 @@ pub enum StoreError {
     Refused { cause: String },
     #[error("the store holds what nobody here wrote: {cause}")]
     Malformed { cause: String },
+    /// The settings cannot be.
+    #[error("{cause}")]
+    Settings { cause: String },
+    /// What is stored was laid out otherwise: number of key groups, or of partitions of a topic.
+    #[error(
+        "state is stored as `{recorded}`, not as `{wanted}`: the number of key groups or of a topic's partitions has changed"
+    )]
+    Layout { recorded: String, wanted: String },
     #[error("`{url}` is not the address of a store: {cause}")]
     Url { url: String, cause: String },
 }
@@ -34,7 +42,7 @@ impl StoreError {
             | Self::Conflict
             | Self::Refused { .. } => Fault::UPSTREAM,
             Self::Malformed { .. } => Fault::INTERNAL,
-            Self::Url { .. } => Fault::CALLER,
+            Self::Url { .. } | Self::Settings { .. } | Self::Layout { .. } => Fault::CALLER,
         }
     }
 }
@@ -43,12 +51,28 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         if error.is_timeout() {
             Self::Timeout
-        } else if error.is_io_error() || error.is_unrecoverable_error() {
+        } else if error.is_io_error() || error.is_unrecoverable_error() || is_elsewhere(&error) {
             Self::Unavailable { cause: error.to_string() }
         } else {
             Self::Refused { cause: error.to_string() }
         }
     }
+}
+
+/// The node no longer has, or not yet, or not alone, what was asked for: a cluster is changing.
+fn is_elsewhere(error: &RedisError) -> bool {
+    use redis::{ErrorKind, ServerErrorKind};
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly
+        )
+    )
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ impl Wire {
             | StoreError::BreakerOpen
             | StoreError::Conflict
             | StoreError::Malformed { .. }
+            | StoreError::Settings { .. }
+            | StoreError::Layout { .. }
             | StoreError::Url { .. } => {}
         }
         self.failures.fetch_add(1, Ordering::AcqRel);
@@ -190,6 +192,8 @@ async fn probe(mut connection: MultiplexedConnection) -> Probed {
             | StoreError::BreakerOpen
             | StoreError::Conflict
             | StoreError::Malformed { .. }
+            | StoreError::Settings { .. }
+            | StoreError::Layout { .. }
             | StoreError::Url { .. } => Probed::Slow,
         },
     }

@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Value, pipe};
+use redis::{Pipeline, Value, from_redis_value};
 use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::Subject;
 use upnext_common::item::ItemHash;
 
-use crate::changed::{Changed, entries, place};
+use crate::address::Address;
+use crate::bundle::Bundle;
+use crate::changed::{Changed, Place, entries};
 use crate::keys::{Keys, Stage};
-use crate::line::Line;
-use crate::session::{open, parse};
-use crate::{StoreError, Watermark};
+use crate::lines::{Lines, Net, Use, Wait};
+use crate::session::{blob, watermark};
+use crate::{Owned, StoreError, Watermark};
 
 /// Longest wait of what no request waits for: scans, changes, watermarks.
-const BULK_LIMIT: Duration = Duration::from_secs(2);
+const BULK: Wait = Wait { of: Use::Bulk, limit: Duration::from_secs(2), is_whole: true };
 /// Keys asked for in one step of a scan; about how many items come in one batch.
 const SCAN_KEYS: usize = 1_000;
 /// Entries of changes taken at once.
@@ -25,10 +27,9 @@ const CHANGES_MAX: usize = 1_000;
 /// Pause between two looks at the stream of changes.
 const CHANGES_POLL: Duration = Duration::from_millis(20);
 
-/// Reads under a deadline over one connection, everything else over a second one.
+/// Reads under a deadline over one connection per node, everything else over a second one.
 pub struct Reader {
-    reads: Line,
-    bulk: Line,
+    lines: Lines,
     keys: Keys,
     clock: Clock,
     read_limit: Duration,
@@ -38,22 +39,21 @@ impl Reader {
     /// Starts to connect in the background; a store that is away is no error. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When `url` is not an address.
+    /// When `url` is not an address, or the settings cannot be.
     pub fn connect(url: &str, redis: &config::Redis, clock: Clock) -> Result<Self, StoreError> {
-        let client = open(url)?;
+        let keys = Keys::of(redis)?;
         Ok(Self {
-            reads: Line::open(client.clone()),
-            bulk: Line::open(client),
-            keys: Keys::new(&redis.key_prefix),
+            lines: Lines::open(Address::parse(url, &keys)?, keys.clone()),
+            keys,
             clock,
             read_limit: Duration::from_millis(redis.read_timeout_ms),
         })
     }
 
-    /// Whether the next read would be sent at all.
+    /// Whether the next read would be sent at all, whatever it asks for.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.reads.is_up()
+        self.lines.net().is_ok_and(|net| net.is_up())
     }
 
     /// The encoded states of users, in order; `None` for those nobody has seen. One round trip, at most the
@@ -93,7 +93,23 @@ impl Reader {
             return if keys.is_empty() { Ok(Vec::new()) } else { Err(StoreError::Timeout) };
         }
         let limit = left.min(self.read_limit);
-        read(&self.reads, &keys, limit, limit == self.read_limit).await
+        self.read(&keys, Wait { of: Use::Reads, limit, is_whole: limit == self.read_limit }).await
+    }
+
+    async fn read(&self, keys: &[String], wait: Wait) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let net = self.lines.net()?;
+        let mut calls = Bundle::default();
+        for key in keys {
+            let seat = net.seat(self.keys.group_of(key).unwrap_or(0));
+            calls.to(seat).cmd("GET").arg(key);
+        }
+        let replies = self.lines.call(&net, calls, wait).await?;
+        Ok(replies.into_iter().map(blob).collect())
+    }
+
+    /// What no request waits for.
+    async fn bulk(&self, net: &Net, calls: Bundle) -> Result<Vec<Value>, StoreError> {
+        self.lines.call(net, calls, BULK).await
     }
 
     /// The encoded states of items for the columns of serving: off the request path, so without its deadline.
@@ -102,11 +118,7 @@ impl Reader {
     /// As [`Self::users`].
     pub async fn refresh(&self, items: &[ItemHash]) -> Result<Vec<Option<Bytes>>, StoreError> {
         let keys: Vec<String> = items.iter().map(|item| self.keys.item(*item)).collect();
-        if keys.is_empty() {
-            Ok(Vec::new())
-        } else {
-            read(&self.bulk, &keys, BULK_LIMIT, true).await
-        }
+        if keys.is_empty() { Ok(Vec::new()) } else { self.read(&keys, BULK).await }
     }
 
     /// Hands every item to `on_batch`, some of them perhaps twice. Returns how many there were.
@@ -117,46 +129,75 @@ impl Reader {
         &self,
         mut on_batch: impl FnMut(Vec<(ItemHash, Bytes)>),
     ) -> Result<usize, StoreError> {
-        let mut cursor = 0_u64;
         let mut count = 0;
-        loop {
-            let mut scan = pipe();
-            let pattern = self.keys.items_pattern();
-            scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_KEYS);
-            let ((next, keys),): ((u64, Vec<String>),) =
-                self.bulk.call(&scan, BULK_LIMIT, true).await?;
-            let known = keys.iter().filter_map(|key| self.keys.item_of(key)).collect::<Vec<_>>();
-            let blobs = self.refresh(&known).await?;
-            let pairs = known.into_iter().zip(blobs);
-            let batch: Vec<_> = pairs.filter_map(|(item, blob)| Some((item, blob?))).collect();
-            count += batch.len();
-            if !batch.is_empty() {
-                on_batch(batch);
+        let net = self.lines.net()?;
+        for node in 0..net.nodes() {
+            let mut cursor = 0_u64;
+            loop {
+                let (next, keys) = self.scan(&net, node, cursor).await?;
+                let known =
+                    keys.iter().filter_map(|key| self.keys.item_of(key)).collect::<Vec<_>>();
+                let blobs = self.refresh(&known).await?;
+                let pairs = known.into_iter().zip(blobs);
+                let batch: Vec<_> = pairs.filter_map(|(item, blob)| Some((item, blob?))).collect();
+                count += batch.len();
+                if !batch.is_empty() {
+                    on_batch(batch);
+                }
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
             }
-            if next == 0 {
-                return Ok(count);
-            }
-            cursor = next;
         }
+        Ok(count)
     }
 
-    /// The newest place in the stream of changes: take it before reading all items, then ask for changes since.
+    /// One step of a scan of one node: where it goes on, and keys that may be items'.
+    async fn scan(
+        &self,
+        net: &Net,
+        node: usize,
+        cursor: u64,
+    ) -> Result<(u64, Vec<String>), StoreError> {
+        let mut calls = Bundle::default();
+        let pattern = self.keys.items_pattern();
+        calls
+            .to(node)
+            .cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(pattern)
+            .arg("COUNT")
+            .arg(SCAN_KEYS);
+        let reply = self.bulk(net, calls).await?.pop().unwrap_or(Value::Nil);
+        from_redis_value(reply).map_err(|cause| StoreError::Malformed { cause: cause.to_string() })
+    }
+
+    /// The newest place in the streams of changes: take it before reading all items, then ask for changes since.
     ///
     /// # Errors
     /// As [`Self::users`].
-    pub async fn changes_head(&self) -> Result<String, StoreError> {
-        let mut calls = pipe();
-        calls.cmd("XREVRANGE").arg(self.keys.changed_items()).arg("+").arg("-").arg("COUNT").arg(1);
-        let (reply,): (Value,) = self.bulk.call(&calls, BULK_LIMIT, true).await?;
-        let newest = entries(&reply).into_iter().next();
-        Ok(newest.map_or_else(|| "0-0".to_owned(), |(id, _)| id))
+    pub async fn changes_head(&self) -> Result<Place, StoreError> {
+        let net = self.lines.net()?;
+        let mut calls = Bundle::default();
+        for group in 0..self.keys.groups() {
+            newest(calls.to(net.seat(group)), &self.keys.changed_items(group));
+        }
+        let mut head = Place::default();
+        for (group, reply) in (0..).zip(self.bulk(&net, calls).await?) {
+            if let Some((place, _)) = entries(&reply).pop() {
+                head.set(group, place);
+            }
+        }
+        Ok(head)
     }
 
     /// What changed after the place `last`, waiting up to `wait` for something to.
     ///
     /// # Errors
     /// As [`Self::users`].
-    pub async fn changed_since(&self, last: &str, wait: Duration) -> Result<Changed, StoreError> {
+    pub async fn changed_since(&self, last: &Place, wait: Duration) -> Result<Changed, StoreError> {
         let until = Deadline::after(self.clock.instant(), wait);
         loop {
             let changed = self.changes_after(last).await?;
@@ -168,27 +209,43 @@ impl Reader {
         }
     }
 
-    async fn changes_after(&self, last: &str) -> Result<Changed, StoreError> {
-        let key = self.keys.changed_items();
-        let mut calls = pipe();
-        calls.cmd("XRANGE").arg(&key).arg("-").arg("+").arg("COUNT").arg(1);
-        let after = format!("({last}");
-        calls.cmd("XRANGE").arg(&key).arg(after).arg("+").arg("COUNT").arg(CHANGES_MAX);
-        let (oldest, newer): (Value, Value) = self.bulk.call(&calls, BULK_LIMIT, true).await?;
-        let oldest = entries(&oldest).into_iter().next().and_then(|(id, _)| place(&id));
-        let asked = place(last);
-        // Whoever asks from the very beginning has read nothing that could have been followed by a gap.
-        let has_gap = asked > Some((0, 0)) && oldest > asked;
-        let newer = entries(&newer);
-        let next = newer.last().map_or_else(|| last.to_owned(), |(id, _)| id.clone());
-        Ok(Changed {
-            items: newer.into_iter().flat_map(|(_, items)| items).collect(),
-            next,
-            has_gap,
-        })
+    async fn changes_after(&self, last: &Place) -> Result<Changed, StoreError> {
+        let net = self.lines.net()?;
+        let mut calls = Bundle::default();
+        for group in 0..self.keys.groups() {
+            let (seat, key) = (net.seat(group), self.keys.changed_items(group));
+            calls.to(seat).cmd("XRANGE").arg(&key).arg("-").arg("+").arg("COUNT").arg(1);
+            let (ms, number) = last.of(group);
+            let after = format!("({ms}-{number}");
+            calls
+                .to(seat)
+                .cmd("XRANGE")
+                .arg(&key)
+                .arg(after)
+                .arg("+")
+                .arg("COUNT")
+                .arg(CHANGES_MAX);
+            newest(calls.to(seat), &key);
+        }
+        let replies = self.bulk(&net, calls).await?;
+        let mut changed = Changed { next: last.clone(), ..Changed::default() };
+        for (group, replies) in (0..).zip(replies.chunks_exact(3)) {
+            let asked = last.of(group);
+            let end = |reply| entries(reply).pop().map(|(place, _)| place);
+            let (oldest, newest) = (end(&replies[0]), end(&replies[2]));
+            // Whoever asks from the very beginning has read nothing that could have been followed by a gap. A stream
+            // that ends before what was read has lost its newest entries: what it says next may be overlooked.
+            let is_behind = newest.is_some_and(|newest| newest < asked);
+            changed.has_gap |= asked > (0, 0) && (oldest > Some(asked) || is_behind);
+            for (place, items) in entries(&replies[1]) {
+                changed.items.extend(items);
+                changed.next.set(group, place);
+            }
+        }
+        Ok(changed)
     }
 
-    /// How far a partition of a stage has been applied; `None` before its first flush.
+    /// How far a partition of a stage has been applied, to the keys of all groups; `None` before its first flush.
     ///
     /// # Errors
     /// As [`Self::users`], or [`StoreError::Malformed`].
@@ -197,23 +254,19 @@ impl Reader {
         stage: Stage,
         partition: i32,
     ) -> Result<Option<Watermark>, StoreError> {
-        let mut calls = pipe();
-        calls.cmd("GET").arg(self.keys.watermark(stage, partition));
-        let (text,): (Option<String>,) = self.bulk.call(&calls, BULK_LIMIT, true).await?;
-        text.map(|text| parse(&text)).transpose()
+        let net = self.lines.net()?;
+        let mut calls = Bundle::default();
+        for group in 0..self.keys.groups() {
+            let key = self.keys.watermark(stage, partition, group);
+            calls.to(net.seat(group)).cmd("GET").arg(key);
+        }
+        let replies = self.bulk(&net, calls).await?;
+        let watermarks = replies.into_iter().map(watermark).collect::<Result<_, _>>()?;
+        Ok(Owned { stage, partition, watermarks }.lowest().cloned())
     }
 }
 
-async fn read(
-    line: &Line,
-    keys: &[String],
-    limit: Duration,
-    is_whole_wait: bool,
-) -> Result<Vec<Option<Bytes>>, StoreError> {
-    let mut calls = pipe();
-    for key in keys {
-        calls.cmd("GET").arg(key);
-    }
-    let blobs: Vec<Option<Vec<u8>>> = line.call(&calls, limit, is_whole_wait).await?;
-    Ok(blobs.into_iter().map(|blob| blob.map(Bytes::from)).collect())
+/// Asks a stream for its newest entry.
+fn newest(calls: &mut Pipeline, key: &str) {
+    calls.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
 }

@@ -33,15 +33,14 @@ fn watermark(next_offset: i64) -> Watermark {
 }
 
 fn owned(watermark: Option<Watermark>) -> Owned {
-    Owned { stage: Stage::Users, partition: 3, watermark }
+    Owned { stage: Stage::Users, partition: 3, watermarks: vec![watermark] }
 }
 
 /// Writes blobs as the owner of a partition that nobody else uses.
 async fn put(redis: &Redis, blobs: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
     let mut session = session(redis).await;
-    let known = session.watermark(Stage::Items, 99).await?;
-    let next = known.as_ref().map_or(1, |known| known.next_offset + 1);
-    let owned = Owned { stage: Stage::Items, partition: 99, watermark: known };
+    let owned = session.own(Stage::Items, 99).await?;
+    let next = owned.resume().next_offset + 1;
     let flush = Flush { blobs, watermark: watermark(next), ..Flush::default() };
     session.flush(&flush, &owned).await.map(drop)
 }

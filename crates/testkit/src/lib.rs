@@ -6,9 +6,11 @@
 
 mod outside;
 mod redis;
+mod redis_cluster;
 mod stack;
 mod wait;
 
 pub use redis::Redis;
+pub use redis_cluster::RedisCluster;
 pub use stack::Stack;
 pub use wait::{eventually, eventually_async, free_port, wait_for};

@@ -18,6 +18,8 @@ const START_ATTEMPTS: usize = 5;
 pub struct Redis {
     directory: TempDir,
     port: u16,
+    /// Settings beside the usual ones.
+    settings: Vec<String>,
     child: Child,
 }
 
@@ -28,12 +30,17 @@ impl Redis {
     /// When redis-server is not on PATH or does not come up.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(Vec::new)
+    }
+
+    /// The same with more settings, asked for anew at each attempt: they may hold ports too.
+    pub(crate) fn start_with(settings: impl Fn() -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         for _ in 0..START_ATTEMPTS {
-            let port = free_port();
+            let (port, settings) = (free_port(), settings());
             // Another process may have taken the port in between: then the child ends, and the next port is tried.
-            if let Some(child) = spawn(&directory, port) {
-                return Self { directory, port, child };
+            if let Some(child) = spawn(&directory, port, &settings) {
+                return Self { directory, port, settings, child };
             }
         }
         panic!("redis-server did not start on {START_ATTEMPTS} free ports in turn");
@@ -43,6 +50,10 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn settings(&self) -> &[String] {
+        &self.settings
     }
 
     #[must_use]
@@ -74,7 +85,8 @@ impl Redis {
     /// Starts the server again on the same port and files, ending it first where it still runs.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.directory, self.port).expect("the port is free again");
+        self.child =
+            spawn(&self.directory, self.port, &self.settings).expect("the port is free again");
     }
 
     /// Ends the server, cuts `bytes` off the end of its append-only file and starts it again: its newest writes are
@@ -89,7 +101,8 @@ impl Redis {
         let file = File::options().write(true).open(path).expect("the file can be opened");
         let length = file.metadata().expect("the file has a length").len();
         file.set_len(length.saturating_sub(bytes)).expect("the file can be cut");
-        self.child = spawn(&self.directory, self.port).expect("the port is free again");
+        self.child =
+            spawn(&self.directory, self.port, &self.settings).expect("the port is free again");
     }
 
     /// Sends one inline command and gives the raw reply: for assertions without a client library.
@@ -106,12 +119,13 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(directory: &TempDir, port: u16) -> Option<Child> {
+fn spawn(directory: &TempDir, port: u16, settings: &[String]) -> Option<Child> {
     let mut child = Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
         .args(["--maxmemory-policy", "noeviction", "--dir"])
         .arg(directory.path())
+        .args(settings)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

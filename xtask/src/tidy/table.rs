@@ -54,7 +54,7 @@ const EXTERNALS: &[External] = &[
     External("clap_complete", &["cli"], "completions for shells"),
     External("crc32c", &["broker"], "checksums of record batches"),
     External("flate2", &["train"], "events and items in .gz files"),
-    External("futures", &["http", "serve"], "streams and shared futures of client libraries"),
+    External("futures", &["http", "serve", "store"], "streams and shared futures of client libraries; several nodes asked at once"),
     External("http-body-util", &["http", "cli"], "bodies with a limit; the command line's HTTP client"),
     External("hyper", &["http", "cli"], "HTTP/1; the command line's HTTP client"),
     External("hyper-util", &["http", "cli"], "the accept loop; the command line's HTTP client"),

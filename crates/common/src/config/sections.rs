@@ -74,9 +74,12 @@ impl Default for Registry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redis {
-    /// `redis://host:port`. In `up`, unset or port 0 means a redis-server child.
+    /// `redis://host:port`, or `redis-cluster://host:port[,host:port]`. In `up`, unset or port 0 means a redis-server
+    /// child.
     pub url: Option<String>,
     pub key_prefix: String,
+    /// Groups that keys fall into, each of them on one node of a cluster. Must not change under stored state.
+    pub key_groups: u32,
     /// Longest wait for a user's state while answering.
     pub read_timeout_ms: u64,
     /// Longest wait for a flush of the aggregator.
@@ -88,6 +91,7 @@ impl Default for Redis {
         Self {
             url: None,
             key_prefix: "upnext:".to_owned(),
+            key_groups: 1,
             read_timeout_ms: 5,
             write_timeout_ms: 1_000,
         }

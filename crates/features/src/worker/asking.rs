@@ -20,7 +20,7 @@ impl<S: Stage> Worker<S> {
                 Err(_) if self.shared.weakened.reconnects() => self.reconnect(stop).await?,
                 flushed => {
                     let flushed = flushed?;
-                    self.owned.watermark = Some(flush.watermark.clone());
+                    self.owned = self.owned.advanced(&flush.watermark);
                     return Ok(flushed);
                 }
             }

@@ -6,7 +6,7 @@ use upnext_testkit::eventually_async;
 use crate::verify::verify;
 use crate::world::{BOUND, World};
 
-fn resets(world: &World) -> u64 {
+pub(crate) fn resets(world: &World) -> u64 {
     let count = |stage| world.metrics.state_resets.get_or_create(&StageLabels { stage }).get();
     count("users") + count("items")
 }

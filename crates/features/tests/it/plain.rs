@@ -10,7 +10,7 @@ use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_common::topic::Topic;
 use upnext_features::Drained;
 use upnext_kafka::Outgoing;
-use upnext_store::{Keys, Stage};
+use upnext_store::{Keys, Place, Stage};
 use upnext_testkit::eventually_async;
 
 use crate::verify::{compare, verify};
@@ -50,7 +50,7 @@ async fn every_changed_item_is_told_to_serving() {
     let daemon = world.start();
     world.write(200).await;
     world.settled().await;
-    let changed = world.reader.changed_since("0-0", Duration::ZERO).await.unwrap();
+    let changed = world.reader.changed_since(&Place::default(), Duration::ZERO).await.unwrap();
     let told: BTreeSet<u64> = changed.items.iter().map(|item| item.0).collect();
     let mut stored = BTreeSet::new();
     let on_batch = |batch: Vec<(ItemHash, Bytes)>| {
@@ -136,7 +136,7 @@ async fn the_oracle_finds_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_ends_before_the_watermark_is_not_applied_until_somebody_looked() {
     let mut world = World::new(7).await;
-    let key = Keys::new(&world.config.redis.key_prefix).watermark(Stage::Users, 0);
+    let key = Keys::new(&world.config.redis.key_prefix).watermark(Stage::Users, 0, 0);
     assert!(world.stack.redis.command(&format!("SET {key} \"0 9999\"")).starts_with("+OK"));
     let daemon = world.start();
     world.write(60).await;

@@ -17,7 +17,7 @@ use upnext_contract::{Encoder, RegistryClient};
 use upnext_features::{Drained, Features, FeaturesError};
 use upnext_kafka::{Header, Outgoing, Producer, ProducerSettings, admin};
 use upnext_store::{Reader, Stage};
-use upnext_testkit::{Stack, eventually_async};
+use upnext_testkit::{RedisCluster, Stack, eventually_async};
 
 use crate::crowd::Crowd;
 
@@ -27,6 +27,9 @@ pub(crate) const BOUND: Duration = Duration::from_secs(90);
 /// Everything around the daemon under test.
 pub(crate) struct World {
     pub(crate) stack: Stack,
+    /// Where state is on a cluster; the stack's own Redis is idle then.
+    pub(crate) cluster: Option<RedisCluster>,
+    redis_url: String,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) reader: Reader,
@@ -62,8 +65,25 @@ impl Daemon {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
+        Self::grouped(seed, 1).await
+    }
+
+    /// With keys in groups.
+    pub(crate) async fn grouped(seed: u64, groups: u32) -> Self {
+        Self::on(seed, groups, None).await
+    }
+
+    /// With keys in groups on a cluster of three.
+    pub(crate) async fn clustered(seed: u64) -> Self {
+        let cluster = tokio::task::block_in_place(RedisCluster::start);
+        Self::on(seed, 16, Some(cluster)).await
+    }
+
+    async fn on(seed: u64, groups: u32, cluster: Option<RedisCluster>) -> Self {
         let stack = Stack::start().await;
+        let redis_url = cluster.as_ref().map_or_else(|| stack.redis_url(), RedisCluster::url);
         let mut config = Config::default();
+        config.redis.key_groups = groups;
         config.kafka.partitions = PARTITIONS;
         config.kafka.signals_partitions = PARTITIONS;
         config.features.flush_ms = 20;
@@ -80,8 +100,7 @@ impl World {
         let registered = Encoder::register_all(&client, &config.kafka.topic_prefix).await;
         let producer = Producer::new(&brokers, ProducerSettings::default());
         Self {
-            reader: Reader::connect(&stack.redis_url(), &config.redis, clock)
-                .expect("the address is one"),
+            reader: Reader::connect(&redis_url, &config.redis, clock).expect("the address is one"),
             encoder: registered.expect("our schemas are taken"),
             producer: producer.expect("the settings hold"),
             metrics: Metrics::new(),
@@ -91,6 +110,8 @@ impl World {
             client,
             config,
             stack,
+            cluster,
+            redis_url,
         }
     }
 
@@ -100,7 +121,7 @@ impl World {
             config: self.config.clone(),
             brokers: self.stack.brokers(),
             registry_url: self.stack.registry_url(),
-            redis_url: self.stack.redis_url(),
+            redis_url: self.redis_url.clone(),
             metrics: self.metrics.clone(),
             clock: Clock::system(),
         };

@@ -19,7 +19,7 @@ proptest! {
         let mut batches = Vec::new();
         for (event, offset) in events.iter().zip(0..) {
             let signals = replay.apply(event, i64::MAX).signals;
-            batches.push(SignalBatch { source_partition: 1, entries: entries(offset, &signals) });
+            batches.push(SignalBatch { source_partition: 1, entries: entries(offset, &signals), source_epoch: 0 });
         }
         let mut items = SignalReplay::default();
         let again = repeated.min(batches.len());
@@ -71,7 +71,11 @@ fn source_positions_are_counted_once_per_partition() {
     let mut state = UserState::new();
     let mut signals = Vec::new();
     state.apply(&view(1, NOON_MS, 1), NOON_MS, 0, &mut signals);
-    let batch = |source_partition| SignalBatch { source_partition, entries: entries(4, &signals) };
+    let batch = |source_partition| SignalBatch {
+        source_partition,
+        entries: entries(4, &signals),
+        source_epoch: 0,
+    };
     let mut items = SignalReplay::default();
     assert_eq!(items.apply(&batch(0), 0), 1);
     assert_eq!(items.apply(&batch(0), 1), 0, "the same position again");

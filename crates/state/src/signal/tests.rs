@@ -29,8 +29,12 @@ fn entry() -> impl Strategy<Value = SignalEntry> {
 
 proptest! {
     #[test]
-    fn batches_come_back(source_partition: i32, entries in proptest::collection::vec(entry(), 0..20)) {
-        let batch = SignalBatch { source_partition, entries };
+    fn batches_come_back(
+        source_partition: i32,
+        entries in proptest::collection::vec(entry(), 0..20),
+        source_epoch in 0..u32::MAX / 2,
+    ) {
+        let batch = SignalBatch { source_partition, entries, source_epoch };
         prop_assert_eq!(SignalBatch::decode(&batch.encode()), Ok(batch));
     }
 
@@ -40,8 +44,8 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_batch_is_refused(entries in proptest::collection::vec(entry(), 1..5), cut in 1..40_usize) {
-        let bytes = SignalBatch { source_partition: 3, entries }.encode();
+    fn a_cut_batch_is_refused(entries in proptest::collection::vec(entry(), 1..5), cut in 2..40_usize) {
+        let bytes = SignalBatch { source_partition: 3, entries, source_epoch: 0 }.encode();
         let kept = bytes.len().saturating_sub(cut);
         prop_assert!(SignalBatch::decode(&bytes[..kept]).is_err());
     }
@@ -65,15 +69,19 @@ fn the_bytes_are_avro() {
         index,
         signal,
     });
-    let bytes = SignalBatch { source_partition: 2, entries: entries.into() }.encode();
+    let bytes =
+        SignalBatch { source_partition: 2, entries: entries.into(), source_epoch: 1 }.encode();
     let expected = [
         4, 4, // partition 2, two entries
         14, 0, 2, 128, 1, 0, 4, b'a', b'b', 6, 1,
         0, // offset 7, index 0, item 1, time 64, Count
         14, 2, 4, 1, 2, 1, 10, 1, // offset 7, index 1, item 2, time -1, Pair
-        0,
+        0, 2, // the end of the entries, epoch 1
     ];
     assert_eq!(bytes, expected);
+    // As it was written before there were epochs.
+    let before = SignalBatch::decode(&expected[..expected.len() - 1]).unwrap();
+    assert_eq!((before.entries.len(), before.source_epoch), (2, 0));
 }
 
 #[track_caller]
@@ -91,5 +99,6 @@ fn blocks_with_a_size_are_read_and_nonsense_is_refused() {
     check(&[0, 2, 14, 1, 4, 1, 4], DecodeError::Range("entry index"));
     check(&[0, 2, 14, 2, 4, 1, 2, 1, 10, 9], DecodeError::Range("a boolean"));
     check(&[0, 2, 14, 2, 4, 1, 0, 0, 40, 0, 0, 0], DecodeError::Range("event type"));
-    check(&[0, 0, 0], DecodeError::Trailing(1));
+    check(&[0, 0, 0, 0], DecodeError::Trailing(1));
+    check(&[0, 0, 1], DecodeError::Range("an epoch"));
 }

@@ -9,7 +9,7 @@ use upnext_common::config;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::Subject;
 use upnext_common::item::ItemHash;
-use upnext_store::{Flush, Keys, Reader, Stage, StoreError};
+use upnext_store::{Flush, Keys, Place, Reader, SourcePosition, Stage, StoreError};
 use upnext_testkit::{Redis, eventually_async, free_port};
 
 use super::{CHANGED_MAX, blob, owned, put, session, settings, watermark};
@@ -141,9 +141,9 @@ async fn changes_are_told_in_order_from_any_place() {
     let redis = Redis::start();
     let reader = connected(&redis).await;
     let head = reader.changes_head().await.unwrap();
-    assert_eq!(head, "0-0");
+    assert_eq!(head, Place::default());
     let quiet = reader.changed_since(&head, Duration::from_millis(30)).await.unwrap();
-    assert_eq!((quiet.items.len(), quiet.next.as_str(), quiet.has_gap), (0, "0-0", false));
+    assert_eq!((quiet.items.len(), &quiet.next, quiet.has_gap), (0, &head, false));
     let mut session = session(&redis).await;
     let items: Vec<ItemHash> = (0..100).map(ItemHash).collect();
     let flush = Flush { changed: items.clone(), watermark: watermark(1), ..Flush::default() };
@@ -175,7 +175,7 @@ async fn who_falls_too_far_behind_is_told_of_the_gap() {
     let changed = reader.changed_since(&place.unwrap(), Duration::ZERO).await.unwrap();
     assert!(changed.has_gap);
     assert!(changed.items.len() < 400 && CHANGED_MAX < 64 * 400);
-    let since_start = reader.changed_since("0-0", Duration::ZERO).await.unwrap();
+    let since_start = reader.changed_since(&Place::default(), Duration::ZERO).await.unwrap();
     assert!(!since_start.has_gap);
 }
 
@@ -186,7 +186,7 @@ async fn watermarks_are_read_as_their_owners_wrote_them() {
     assert_eq!(reader.watermark(Stage::Users, 3).await, Ok(None));
     let mut session = session(&redis).await;
     let mut expected = watermark(8);
-    expected.sources.insert(2, (77, 4));
+    expected.sources.insert(2, SourcePosition { epoch: 0, offset: 77, index: 4 });
     let flush = Flush { watermark: expected.clone(), ..Flush::default() };
     session.flush(&flush, &owned(None)).await.unwrap();
     assert_eq!(reader.watermark(Stage::Users, 3).await, Ok(Some(expected)));

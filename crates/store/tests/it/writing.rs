@@ -52,15 +52,15 @@ async fn only_the_owner_moves_a_watermark_on() {
     let mut second = session(&redis).await;
     let flush = |next| Flush { watermark: watermark(next), ..Flush::default() };
     first.flush(&flush(5), &owned(None)).await.unwrap();
-    assert_eq!(first.watermark(Stage::Users, 3).await, Ok(Some(watermark(5))));
+    assert_eq!(first.own(Stage::Users, 3).await, Ok(owned(Some(watermark(5)))));
     second.flush(&flush(6), &owned(Some(watermark(5)))).await.unwrap();
     // The zombie still believes in 5.
     let stale = first.flush(&flush(9), &owned(Some(watermark(5)))).await;
     assert_eq!(stale, Err(StoreError::Conflict));
-    assert_eq!(second.watermark(Stage::Users, 3).await, Ok(Some(watermark(6))));
+    assert_eq!(second.own(Stage::Users, 3).await, Ok(owned(Some(watermark(6)))));
     let other = Owned { partition: 4, ..owned(None) };
     second.flush(&flush(1), &other).await.unwrap();
-    assert_eq!(second.watermark(Stage::Users, 3).await, Ok(Some(watermark(6))));
+    assert_eq!(second.own(Stage::Users, 3).await, Ok(owned(Some(watermark(6)))));
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_session_does_not_survive_its_store() {
     let mut redis = Redis::start();
     let mut before = session(&redis).await;
     redis.restart();
-    let lost = before.watermark(Stage::Users, 3).await.unwrap_err();
+    let lost = before.own(Stage::Users, 3).await.unwrap_err();
     assert!(lost.fault().may_retry(), "{lost}");
-    let again = before.watermark(Stage::Users, 3).await;
+    let again = before.own(Stage::Users, 3).await;
     assert!(again.is_err(), "it must not have reconnected by itself");
     let mut after = session(&redis).await;
     let flush = Flush { watermark: watermark(1), ..Flush::default() };
@@ -114,7 +114,7 @@ async fn a_frozen_store_is_a_timeout() {
     settings.write_timeout_ms = 200;
     let mut session = Session::connect(&redis.url(), &settings, 64).await.unwrap();
     redis.stop_signal();
-    assert_eq!(session.watermark(Stage::Users, 3).await, Err(StoreError::Timeout));
+    assert_eq!(session.own(Stage::Users, 3).await, Err(StoreError::Timeout));
     redis.cont_signal();
 }
 
@@ -128,6 +128,6 @@ async fn wrong_addresses_and_foreign_watermarks_are_told() {
     assert!(away.is_some_and(|error| error.fault().may_retry()));
     let mut session = session(&redis).await;
     assert!(redis.command("SET upnext:w:users:3 nonsense").starts_with("+OK"));
-    let malformed = session.watermark(Stage::Users, 3).await;
+    let malformed = session.own(Stage::Users, 3).await;
     assert!(matches!(malformed, Err(StoreError::Malformed { .. })), "{malformed:?}");
 }
