@@ -13,9 +13,11 @@ use upnext_common::topic::Topic;
 use upnext_contract::letter::{CONNECT, DEAD};
 use upnext_contract::{Reason, Rejection, Verdict};
 use upnext_kafka::group::Claim;
-use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Producer, Record};
+use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Record};
 
 use crate::Shared;
+use crate::limits::Remedy;
+use crate::outlet::Way;
 
 const LABEL_ACCEPTED: EventLabels = EventLabels { verdict: "accepted", reason: "none" };
 const REJECTED: &str = "rejected";
@@ -57,9 +59,12 @@ pub(crate) struct Flight {
     /// Acknowledged since the last commit, by verdict: few at a time.
     news: Vec<(EventLabels, u64)>,
     newest_timestamp_ms: i64,
-    /// In use when this partition began, and its generation.
-    producer: Producer,
-    generation: u64,
+    /// In use since this partition had nothing under way.
+    way: Way,
+    /// Largest batch that was taken when this partition began, in bytes.
+    limit: usize,
+    /// Refused by the broker, perhaps for the company they had.
+    refused: Vec<i64>,
     shared: Arc<Shared>,
 }
 
@@ -70,7 +75,6 @@ impl Flight {
         claim: Claim,
         shared: Arc<Shared>,
     ) -> Self {
-        let (generation, producer) = shared.outlet.producer();
         Self {
             partition,
             next_offset: start_offset,
@@ -79,8 +83,9 @@ impl Flight {
             launched: VecDeque::new(),
             news: Vec::new(),
             newest_timestamp_ms: 0,
-            producer,
-            generation,
+            way: shared.outlet.way(),
+            limit: shared.limits.batch(),
+            refused: Vec::new(),
             shared,
         }
     }
@@ -109,12 +114,15 @@ impl Flight {
 
     /// Sends what became of a record. Whether it was rejected.
     pub(crate) async fn launch(&mut self, judged: Judged) -> Result<bool, KafkaError> {
+        if self.launched.is_empty() {
+            self.way = self.shared.outlet.way();
+        }
         let (offset, timestamp_ms) = judged.place();
         let (outgoing, label) = match judged {
             Judged::Clean(record) => (self.shared.stamp.as_written(record), LABEL_ACCEPTED),
             Judged::Read(record, verdict) => self.outcome(&record, verdict),
         };
-        let delivery = match self.producer.send_when_room(&outgoing).await {
+        let delivery = match self.way.producer.send_when_room(&outgoing).await {
             Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
             sent => sent?,
         };
@@ -178,7 +186,7 @@ impl Flight {
             cause, "record refused by the broker, sent without value"
         );
         let bare = Outgoing { value: None, ..outgoing };
-        self.producer.send_when_room(&bare).await
+        self.way.producer.send_when_room(&bare).await
     }
 
     /// Waits for the oldest record's acknowledgement, and takes what else has come. Cancel safe.
@@ -202,7 +210,7 @@ impl Flight {
         let Some(done) = self.launched.pop_front() else { return Ok(()) };
         if let Err(error) = outcome {
             if matches!(error, KafkaError::Refused { .. }) {
-                self.shared.limits.note_refused(self.partition, done.offset);
+                self.refused.push(done.offset);
             }
             return Err(error);
         }
@@ -227,20 +235,36 @@ impl Flight {
         warn!(partition = self.partition, count, "stopped before all was acknowledged");
     }
 
-    /// The partition starts again at what is not acknowledged. Which of the rest were refused is noted, so that they
-    /// are dead letters then.
+    /// The partition starts again at what is not acknowledged, with a producer whose batches are not refused again. A
+    /// record that is refused alone is noted, so that it is a dead letter then.
     pub(crate) async fn begin_again(mut self, cause: &KafkaError) {
-        if matches!(cause, KafkaError::Fatal { .. }) {
-            self.shared.outlet.replace(self.generation);
-        }
         let until = tokio::time::Instant::now() + crate::partition::REDELIVER_WAIT;
         for launched in std::mem::take(&mut self.launched) {
             let landed = tokio::time::timeout_at(until, launched.delivery);
             if let Ok(Err(KafkaError::Refused { .. })) = landed.await {
-                self.shared.limits.note_refused(self.partition, launched.offset);
+                self.refused.push(launched.offset);
             }
         }
+        if !self.refused.is_empty() {
+            self.shared.limits.ask_in_time().await;
+            self.mend();
+        } else if matches!(cause, KafkaError::Fatal { .. }) {
+            self.shared.outlet.replace(&self.way, self.shared.limits.batch());
+        }
         self.claim.reposition(self.next_offset);
+    }
+
+    fn mend(&self) {
+        let limits = &self.shared.limits;
+        match Remedy::of(self.limit, limits.batch(), self.way.batch_bytes_max) {
+            Remedy::Fit(bytes) => self.shared.outlet.replace(&self.way, bytes),
+            Remedy::Believe => {
+                self.shared.outlet.replace(&self.way, self.way.batch_bytes_max);
+                for offset in &self.refused {
+                    limits.note_refused(self.partition, *offset);
+                }
+            }
+        }
     }
 
     /// Says that everything acknowledged is done, and counts it.

@@ -145,17 +145,13 @@ impl Ingest {
         settings.queue_bytes_max = self.config.ingest.partition_queue_bytes_max;
         settings.instance_id = self.config.ingest.instance_id.clone();
         let shared = Arc::new(self.shared(client, encoder, &topic)?);
-        let outcomes = (Topic::Valid, Topic::DeadLetters);
-        let prefix = &shared.config.kafka.topic_prefix;
-        let outcomes = (outcomes.0.name(prefix), outcomes.1.name(prefix));
-        let outcomes = (outcomes.0.as_str(), outcomes.1.as_str());
-        shared.limits.ask_first(&brokers, outcomes).await;
-        shared.outlet.fit(shared.limits.batch())?;
+        shared.limits.ask_in_time().await;
+        shared.outlet.fit(shared.limits.batch());
         // The reader outlives the drain signal, so that the last commits still go out.
         let reader = Reader::start(&brokers, settings, Arc::new(FromCommit), Drain::new())?;
         info!(%topic, "ingest reads");
         let aside = async {
-            tokio::join!(shared.limits.keep(&brokers, outcomes, &drain), shared.watch.keep(&drain));
+            tokio::join!(shared.limits.keep(&shared.outlet, &drain), shared.watch.keep(&drain));
         };
         let (done, ()) = tokio::join!(read(reader, &shared, &drain), aside);
         done?;
@@ -185,7 +181,7 @@ impl Ingest {
             outlet: Outlet::new(&self.brokers)?,
             stamp: Stamp::new(&self.config.kafka.topic_prefix, encoder),
             marks: Marks::new(&self.brokers, topic, self.clock.clone()),
-            limits: limits::Limits::new(),
+            limits: limits::Limits::new(&self.brokers, &self.config.kafka.topic_prefix),
             in_hand: InHand::open(&self.config.data_dir, topic, &ingest.group),
             watch,
             decoder: self.decoder,

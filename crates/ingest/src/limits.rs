@@ -10,38 +10,53 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 use upnext_common::drain::Drain;
+use upnext_common::topic::Topic;
 use upnext_kafka::admin;
+
+use crate::outlet::Outlet;
 
 /// What any broker takes, unless somebody has made it less: asked for before it is relied on.
 const BYTES_DEFAULT: usize = 1_000_000;
 const REFRESH: Duration = Duration::from_secs(30);
-/// How long a start waits for the answer of a broker that is away. The limits are asked for again later.
-const FIRST_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the answer of a broker that is away is waited for. The limits are asked for again later.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Shared by all partitions.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    valid: AtomicUsize,
-    dead: AtomicUsize,
+    brokers: String,
+    valid: Limit,
+    dead: Limit,
     /// Records that a broker refused after all, by partition: they are dead letters when they come again.
     refused: Mutex<HashMap<i32, BTreeSet<i64>>>,
 }
 
+#[derive(Debug)]
+struct Limit {
+    topic: String,
+    bytes: AtomicUsize,
+}
+
 impl Limits {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(brokers: &str, topic_prefix: &str) -> Self {
+        let of = |topic: Topic| Limit {
+            topic: topic.name(topic_prefix),
+            bytes: AtomicUsize::new(BYTES_DEFAULT),
+        };
         Self {
-            valid: AtomicUsize::new(BYTES_DEFAULT),
-            dead: AtomicUsize::new(BYTES_DEFAULT),
+            brokers: brokers.to_owned(),
+            valid: of(Topic::Valid),
+            dead: of(Topic::DeadLetters),
             refused: Mutex::new(HashMap::new()),
         }
     }
 
     pub(crate) fn valid(&self) -> usize {
-        self.valid.load(Ordering::Acquire)
+        self.valid.bytes.load(Ordering::Acquire)
     }
 
     pub(crate) fn dead(&self) -> usize {
-        self.dead.load(Ordering::Acquire)
+        self.dead.bytes.load(Ordering::Acquire)
     }
 
     /// Largest batch that either topic takes.
@@ -68,26 +83,28 @@ impl Limits {
         }
     }
 
-    /// Asks once, waiting no longer than a while.
-    pub(crate) async fn ask_first(&self, brokers: &str, topics: (&str, &str)) {
-        if tokio::time::timeout(FIRST_WAIT_MAX, self.ask(brokers, topics)).await.is_err() {
-            warn!("the topics' limits are not told yet, {BYTES_DEFAULT} bytes are taken for them");
+    /// Asks now, waiting no longer than a while.
+    pub(crate) async fn ask_in_time(&self) {
+        if tokio::time::timeout(WAIT_MAX, self.ask()).await.is_err() {
+            let (valid, dead) = (self.valid(), self.dead());
+            warn!(valid, dead, "the topics' limits are not told, these are taken for them");
         }
     }
 
-    /// Asks now and then until drained.
-    pub(crate) async fn keep(&self, brokers: &str, topics: (&str, &str), drain: &Drain) {
+    /// Asks now and then until drained, and keeps batches as large as the answers allow.
+    pub(crate) async fn keep(&self, outlet: &Outlet, drain: &Drain) {
         loop {
             tokio::select! {
                 () = drain.started() => return,
-                () = tokio::time::sleep(REFRESH) => self.ask(brokers, topics).await,
+                () = tokio::time::sleep(REFRESH) => self.ask().await,
             }
+            outlet.fit(self.batch());
         }
     }
 
-    pub(crate) async fn ask(&self, brokers: &str, (valid, dead): (&str, &str)) {
-        for (topic, limit) in [(valid, &self.valid), (dead, &self.dead)] {
-            match admin::batch_bytes_max(brokers, topic).await {
+    async fn ask(&self) {
+        for Limit { topic, bytes: limit } in [&self.valid, &self.dead] {
+            match admin::batch_bytes_max(&self.brokers, topic).await {
                 Ok(bytes) => {
                     if limit.swap(bytes, Ordering::AcqRel) != bytes {
                         info!(topic, bytes, "largest record");
@@ -99,13 +116,38 @@ impl Limits {
     }
 }
 
+/// What to do about a batch that was refused, of a producer of batches of `batch` bytes, in a partition that began when
+/// the limit was `then`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// The records go again, in batches of so many bytes, each judged by the limit as it is now.
+    Fit(usize),
+    /// Nothing explains it, and the record was alone: it is what is refused.
+    Believe,
+}
+
+impl Remedy {
+    pub(crate) fn of(then: usize, now: usize, batch: usize) -> Self {
+        if now < then || now < batch {
+            Self::Fit(now)
+        } else if batch > ALONE {
+            Self::Fit(ALONE)
+        } else {
+            Self::Believe
+        }
+    }
+}
+
+/// So few bytes that no second record joins a batch.
+const ALONE: usize = 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_was_refused_is_remembered_until_it_is_done() {
-        let limits = Limits::new();
+        let limits = Limits::new("127.0.0.1:9", "upnext");
         limits.note_refused(1, 10);
         limits.note_refused(1, 12);
         limits.forget_refused(1, 11);
@@ -113,5 +155,19 @@ mod tests {
         assert!(!limits.was_refused(0, 12));
         limits.forget_refused(1, 13);
         assert!(limits.refused.lock().is_empty());
+    }
+    #[test]
+    fn a_refused_batch_is_fitted_then_taken_apart_then_believed() {
+        let large = 1_000_000;
+        assert_eq!(Remedy::of(large, 5_000, large), Remedy::Fit(5_000));
+        assert_eq!(Remedy::of(16 * large, 4 * large, large), Remedy::Fit(4 * large));
+        assert_eq!(
+            Remedy::of(5_000, 5_000, large),
+            Remedy::Fit(5_000),
+            "told by another meanwhile"
+        );
+        assert_eq!(Remedy::of(large, large, large), Remedy::Fit(1));
+        assert_eq!(Remedy::of(large, large, 1), Remedy::Believe);
+        assert_eq!(Remedy::of(large, 5_000, 1), Remedy::Fit(5_000));
     }
 }

@@ -1,7 +1,5 @@
 //! The way out: one producer for all partitions, replaced when it is beyond repair.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use parking_lot::Mutex;
 use tracing::warn;
 use upnext_kafka::{KafkaError, Producer, ProducerSettings};
@@ -15,41 +13,55 @@ const QUEUE_KBYTES_MAX: usize = 32 << 10;
 
 pub(crate) struct Outlet {
     brokers: String,
-    batch_bytes_max: AtomicUsize,
-    current: Mutex<(u64, Producer)>,
+    current: Mutex<Way>,
+}
+
+/// A producer in use.
+#[derive(Clone)]
+pub(crate) struct Way {
+    /// How many came before it.
+    pub(crate) generation: u64,
+    pub(crate) producer: Producer,
+    pub(crate) batch_bytes_max: usize,
 }
 
 impl Outlet {
     pub(crate) fn new(brokers: &str) -> Result<Self, KafkaError> {
-        let current = Mutex::new((0, producer(brokers, BATCH_BYTES_MAX)?));
-        let batch_bytes_max = AtomicUsize::new(BATCH_BYTES_MAX);
-        Ok(Self { brokers: brokers.to_owned(), batch_bytes_max, current })
+        let producer = producer(brokers, BATCH_BYTES_MAX)?;
+        let way = Way { generation: 0, producer, batch_bytes_max: BATCH_BYTES_MAX };
+        Ok(Self { brokers: brokers.to_owned(), current: Mutex::new(way) })
     }
 
-    /// The producer in use and its generation, to be named in [`Self::replace`].
-    pub(crate) fn producer(&self) -> (u64, Producer) {
-        let current = self.current.lock();
-        (current.0, current.1.clone())
+    pub(crate) fn way(&self) -> Way {
+        self.current.lock().clone()
     }
 
-    /// Takes care that no batch is larger than this. Not for a producer that has sent something already.
-    pub(crate) fn fit(&self, batch_bytes_max: usize) -> Result<(), KafkaError> {
+    /// Takes care that the next partition that begins, or has nothing under way, sends batches as large as they may be
+    /// and no larger.
+    pub(crate) fn fit(&self, batch_bytes_max: usize) {
         let batch_bytes_max = batch_bytes_max.min(BATCH_BYTES_MAX);
         let mut current = self.current.lock();
-        if batch_bytes_max < self.batch_bytes_max.swap(batch_bytes_max, Ordering::AcqRel) {
-            *current = (current.0 + 1, producer(&self.brokers, batch_bytes_max)?);
+        if current.batch_bytes_max != batch_bytes_max {
+            self.put(&mut current, batch_bytes_max);
         }
-        Ok(())
     }
 
-    /// Puts a new producer in the place of the one of `generation`, unless somebody has done so already.
-    pub(crate) fn replace(&self, generation: u64) {
+    /// Puts a new producer in the place of one that is beyond repair, unless somebody has done so already; one that
+    /// makes batches no larger than this in any case. Whoever still waits for the old one need not.
+    pub(crate) fn replace(&self, dead: &Way, batch_bytes_max: usize) {
         let mut current = self.current.lock();
-        if current.0 != generation {
-            return;
+        if current.generation == dead.generation || current.batch_bytes_max > batch_bytes_max {
+            self.put(&mut current, batch_bytes_max.min(BATCH_BYTES_MAX));
         }
-        match producer(&self.brokers, self.batch_bytes_max.load(Ordering::Acquire)) {
-            Ok(fresh) => *current = (generation + 1, fresh),
+        dead.producer.give_up();
+    }
+
+    fn put(&self, current: &mut Way, batch_bytes_max: usize) {
+        match producer(&self.brokers, batch_bytes_max) {
+            Ok(producer) => {
+                let generation = current.generation + 1;
+                *current = Way { generation, producer, batch_bytes_max };
+            }
             Err(error) => warn!(%error, "no new producer, will retry"),
         }
     }
@@ -60,6 +72,8 @@ fn producer(brokers: &str, batch_bytes_max: usize) -> Result<Producer, KafkaErro
         record_bytes_max: RECORD_BYTES_MAX,
         batch_bytes_max,
         queue_kbytes_max: QUEUE_KBYTES_MAX,
+        // Whoever counts would take what is written late for a repeat.
+        is_gapless: true,
         ..ProducerSettings::default()
     };
     Producer::new(brokers, settings)

@@ -15,7 +15,9 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError as Cause;
 use rdkafka::message::{Header as SentHeader, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 use tokio::sync::{Notify, oneshot};
 use tracing::debug;
 
@@ -37,6 +39,9 @@ pub struct ProducerSettings {
     /// Most bytes of records that share a batch. A broker refuses a batch that is larger than its topic allows as a
     /// whole, while later ones are written: so no more than the smallest limit of the topics written to.
     pub batch_bytes_max: usize,
+    /// Whether a batch that the broker refuses is the end of the producer, so that nothing later is written before its
+    /// records are.
+    pub is_gapless: bool,
 }
 
 impl Default for ProducerSettings {
@@ -47,6 +52,7 @@ impl Default for ProducerSettings {
             queue_kbytes_max: 128 << 10,
             record_bytes_max: 8 << 20,
             batch_bytes_max: 1_000_000,
+            is_gapless: false,
         }
     }
 }
@@ -84,6 +90,7 @@ impl Producer {
             .set("queue.buffering.max.kbytes", settings.queue_kbytes_max.to_string())
             .set("message.max.bytes", settings.record_bytes_max.to_string())
             .set("batch.size", settings.batch_bytes_max.to_string())
+            .set("enable.gapless.guarantee", settings.is_gapless.to_string())
             .create_with_context(Deliveries(Arc::clone(&in_flight)))
             .map_err(KafkaError::client)?;
         Ok(Self(Arc::new(Shared { client, in_flight })))
@@ -151,6 +158,11 @@ impl Producer {
             Ok(()) => Ok(()),
             Err(_) => Err(KafkaError::FlushTimeout { left: self.in_flight() }),
         }
+    }
+
+    /// Lets every delivery under way fail. What a broker has been sent may be written all the same.
+    pub fn give_up(&self) {
+        self.0.client.purge(PurgeConfig::default().queue().inflight());
     }
 
     /// Records that are neither delivered nor failed.

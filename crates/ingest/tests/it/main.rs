@@ -10,6 +10,7 @@ mod front;
 mod ground;
 mod faults;
 mod held;
+mod lowered;
 mod outcomes;
 mod trouble;
 mod redrive;

@@ -71,7 +71,7 @@ async fn a_broker_that_restarts_loses_nothing_and_keeps_the_order() {
     ground.stack.resume_broker(address).await;
     written.extend(ground.write_many("after", 200).await);
     let found = until_all(ground.follow(Topic::Valid), &written).await;
-    check_order(&found);
+    check_order(found.iter());
     running.stop().await;
 }
 
@@ -88,7 +88,7 @@ async fn a_crash_repeats_some_records_and_loses_none() {
     }
     let running = ground.ingest();
     let found = until_all(ground.follow(Topic::Valid), &written).await;
-    check_order(&found);
+    check_order(found.iter());
     running.stop().await;
 }
 
@@ -104,7 +104,7 @@ async fn ingest_stops_though_the_broker_is_away() {
 }
 
 /// The source positions found, until each of `written` was.
-async fn until_all(mut valid: Outcomes, written: &[(i32, i64)]) -> Vec<(i32, i64)> {
+pub(crate) async fn until_all(mut valid: Outcomes, written: &[(i32, i64)]) -> Vec<(i32, i64)> {
     let mut missing = written.iter().copied().collect::<std::collections::BTreeSet<_>>();
     let mut found = Vec::new();
     while !missing.is_empty() {
@@ -117,7 +117,7 @@ async fn until_all(mut valid: Outcomes, written: &[(i32, i64)]) -> Vec<(i32, i64
 
 /// Of one user, and so in one valid partition: each source partition's records come in order and without gaps; a repeat begins at or before the last position.
 #[track_caller]
-fn check_order(found: &[(i32, i64)]) {
+pub(crate) fn check_order<'a>(found: impl Iterator<Item = &'a (i32, i64)>) {
     let mut last = BTreeMap::new();
     for (partition, offset) in found {
         let before = last.insert(*partition, *offset).unwrap_or(-1);
