@@ -73,7 +73,7 @@ pub(crate) async fn write(
 pub(crate) async fn write_alone(producer: &Producer, letter: Outgoing) -> Result<(), KafkaError> {
     let mut outcome = landed(producer.send_when_room(&letter).await).await;
     for less in lessened(letter) {
-        let Err(KafkaError::Refused { cause }) = &outcome else { return outcome };
+        let Err(KafkaError::Refused { cause, .. }) = &outcome else { return outcome };
         warn!(cause, "dead letter refused by the broker, sent with less of the record");
         outcome = landed(producer.send_when_room(&less).await).await;
     }

@@ -110,7 +110,7 @@ impl Outlet {
         match self.encoder.signals(&batch.encode()) {
             Ok(value) => Ok(vec![value]),
             Err(error) if batch.entries.len() < 2 => {
-                Err(KafkaError::Refused { cause: error.to_string() })
+                Err(KafkaError::Refused { cause: error.to_string(), partition: None })
             }
             Err(_) => {
                 let mut sooner = batch;

@@ -48,6 +48,12 @@ struct Launched {
     label: EventLabels,
 }
 
+/// A record that a broker refused, and where: of the valid topic or of the dead letters.
+struct Refused {
+    offset: i64,
+    partition: Option<i32>,
+}
+
 /// Records of one partition that are sent and not yet acknowledged, in order.
 pub(crate) struct Flight {
     partition: i32,
@@ -64,7 +70,7 @@ pub(crate) struct Flight {
     /// Largest batch that was taken when this partition began, in bytes.
     limit: usize,
     /// Refused by the broker, perhaps for the company they had.
-    refused: Vec<i64>,
+    refused: Vec<Refused>,
     shared: Arc<Shared>,
 }
 
@@ -123,7 +129,7 @@ impl Flight {
             Judged::Read(record, verdict) => self.outcome(&record, verdict),
         };
         let delivery = match self.way.producer.send_when_room(&outgoing).await {
-            Err(KafkaError::Refused { cause }) => self.send_bare(outgoing, &cause).await?,
+            Err(KafkaError::Refused { cause, .. }) => self.send_bare(outgoing, &cause).await?,
             sent => sent?,
         };
         self.newest_timestamp_ms = timestamp_ms;
@@ -209,8 +215,8 @@ impl Flight {
     fn take(&mut self, outcome: Result<(i32, i64), KafkaError>) -> Result<(), KafkaError> {
         let Some(done) = self.launched.pop_front() else { return Ok(()) };
         if let Err(error) = outcome {
-            if matches!(error, KafkaError::Refused { .. }) {
-                self.refused.push(done.offset);
+            if let KafkaError::Refused { partition, .. } = &error {
+                self.refused.push(Refused { offset: done.offset, partition: *partition });
             }
             return Err(error);
         }
@@ -241,8 +247,14 @@ impl Flight {
         let until = tokio::time::Instant::now() + crate::partition::REDELIVER_WAIT;
         for launched in std::mem::take(&mut self.launched) {
             let landed = tokio::time::timeout_at(until, launched.delivery);
-            if let Ok(Err(KafkaError::Refused { .. })) = landed.await {
-                self.refused.push(launched.offset);
+            match landed.await {
+                Ok(Err(KafkaError::Refused { partition, .. })) => {
+                    self.refused.push(Refused { offset: launched.offset, partition });
+                }
+                Ok(Ok((partition, _))) if launched.label == LABEL_ACCEPTED => {
+                    self.note_overtaken(partition);
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         if !self.refused.is_empty() {
@@ -254,14 +266,22 @@ impl Flight {
         self.claim.reposition(self.next_offset);
     }
 
+    /// An event was written to a partition of the valid topic. What was refused there before came too late for that:
+    /// whoever counts has seen the later one. A gapless producer does so only with its first records there.
+    fn note_overtaken(&self, partition: i32) {
+        for refused in self.refused.iter().filter(|refused| refused.partition == Some(partition)) {
+            self.shared.limits.note_refused(self.partition, refused.offset);
+        }
+    }
+
     fn mend(&self) {
         let limits = &self.shared.limits;
         match Remedy::of(self.limit, limits.batch(), self.way.batch_bytes_max) {
             Remedy::Fit(bytes) => self.shared.outlet.replace(&self.way, bytes),
             Remedy::Believe => {
                 self.shared.outlet.replace(&self.way, self.way.batch_bytes_max);
-                for offset in &self.refused {
-                    limits.note_refused(self.partition, *offset);
+                for refused in &self.refused {
+                    limits.note_refused(self.partition, refused.offset);
                 }
             }
         }

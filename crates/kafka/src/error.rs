@@ -18,7 +18,11 @@ pub enum KafkaError {
     QueueFull,
     /// This record can never be written as it is: too large, or not what the topic takes.
     #[error("record refused: {cause}")]
-    Refused { cause: String },
+    Refused {
+        cause: String,
+        /// The partition that it was sent to, where a broker has refused it.
+        partition: Option<i32>,
+    },
     /// The record may or may not have been written; what was sent after it may have been.
     #[error("record not delivered: {cause}")]
     NotDelivered { cause: String },
@@ -60,16 +64,18 @@ impl KafkaError {
         match cause.rdkafka_error_code() {
             Some(Code::QueueFull) => Self::QueueFull,
             Some(Code::Fatal) => Self::Fatal { cause: cause.to_string() },
-            Some(_) | None => Self::Refused { cause: cause.to_string() },
+            Some(_) | None => Self::Refused { cause: cause.to_string(), partition: None },
         }
     }
 
     /// Why a queued record was not delivered.
-    pub(crate) fn of_delivery(cause: &Cause) -> Self {
+    pub(crate) fn of_delivery(cause: &Cause, partition: i32) -> Self {
         let text = cause.to_string();
         match cause.rdkafka_error_code() {
             // A topic that is not there, or not ours to write, is no fault of the record.
-            Some(Code::MessageSizeTooLarge | Code::InvalidRecord) => Self::Refused { cause: text },
+            Some(Code::MessageSizeTooLarge | Code::InvalidRecord) => {
+                Self::Refused { cause: text, partition: Some(partition) }
+            }
             Some(Code::Fatal) => Self::Fatal { cause: text },
             Some(_) | None => Self::NotDelivered { cause: text },
         }
@@ -86,7 +92,7 @@ mod tests {
     fn check(code: Code, at_send: Domain, at_delivery: Domain) {
         let cause = Cause::MessageProduction(code);
         assert_eq!(KafkaError::of_send(&cause).fault().domain, at_send, "{code}");
-        assert_eq!(KafkaError::of_delivery(&cause).fault().domain, at_delivery, "{code}");
+        assert_eq!(KafkaError::of_delivery(&cause, 0).fault().domain, at_delivery, "{code}");
     }
 
     #[test]
@@ -101,7 +107,7 @@ mod tests {
 
     #[test]
     fn only_trouble_of_the_broker_is_worth_a_retry() {
-        let refused = KafkaError::Refused { cause: "too large".to_owned() };
+        let refused = KafkaError::Refused { cause: "too large".to_owned(), partition: None };
         let unreachable =
             KafkaError::Unreachable { brokers: "a:1".to_owned(), cause: "refused".to_owned() };
         assert!(!refused.fault().may_retry());

@@ -210,7 +210,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, receipt: Receipt) {
         let outcome = match result {
             Ok(message) => Ok((message.partition(), message.offset())),
-            Err((cause, _)) => Err(KafkaError::of_delivery(cause)),
+            Err((cause, message)) => Err(KafkaError::of_delivery(cause, message.partition())),
         };
         // A sender that no longer listens has given the record up already.
         receipt.send(outcome).ok();

@@ -282,7 +282,7 @@ impl Work<'_> {
                     open.push(second);
                     open.push(first);
                 }
-                (Err(KafkaError::Refused { cause }), None) => {
+                (Err(KafkaError::Refused { cause, .. }), None) => {
                     warn!(cause, "the broker does not take a record back");
                     *self.report.skipped.entry(Skipped::Refused).or_default() += 1;
                 }

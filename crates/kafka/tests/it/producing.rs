@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use upnext_common::drain::Drain;
 use upnext_kafka::tail::{self, TailEvent};
-use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings};
+use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings, admin};
 
 use crate::ground::{Ground, borrowed, numbered, outgoing, text, within};
 
@@ -113,6 +113,34 @@ async fn a_record_larger_than_allowed_is_refused_at_once() {
     let refused = producer.send(&outgoing("t", 0, &"x".repeat(3_000))).unwrap_err();
     assert!(matches!(refused, KafkaError::Refused { .. }), "{refused}");
     assert_eq!(producer.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_gapless_producer_writes_nothing_after_what_was_refused() {
+    let ground = Ground::with_topic("t", 1).await;
+    admin::set_batch_bytes_max(&ground.brokers, "t", 1_000).await.unwrap();
+    for (is_gapless, written) in [(false, 50), (true, 0)] {
+        // Each record is a batch, so that none is refused for the company it has.
+        let settings =
+            ProducerSettings { is_gapless, batch_bytes_max: 1, ..ProducerSettings::default() };
+        let producer = Producer::new(&ground.brokers, settings).unwrap();
+        // A broker knows the order of a producer's records from the first one on.
+        within(producer.send(&outgoing("t", 0, "first")).unwrap()).await.unwrap();
+        let large = producer.send(&outgoing("t", 0, &"x".repeat(2_000))).unwrap();
+        let small: Vec<_> =
+            (0..50).map(|_| producer.send(&outgoing("t", 0, "v")).unwrap()).collect();
+        let refused = within(large).await.unwrap_err();
+        assert!(matches!(refused, KafkaError::Refused { .. }), "{refused}");
+        if is_gapless {
+            producer.give_up();
+        }
+        let mut count = 0;
+        for delivery in small {
+            count += usize::from(within(delivery).await.is_ok());
+        }
+        assert_eq!(count, written, "gapless: {is_gapless}");
+    }
+    assert_eq!(admin::end_offsets(&ground.brokers, "t").await.unwrap(), [52]);
 }
 
 #[tokio::test]
