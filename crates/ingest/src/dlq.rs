@@ -10,6 +10,7 @@ mod filter;
 mod browse;
 mod explain;
 mod ledger;
+mod standing;
 mod redrive;
 
 pub use browse::{By, Counted, Place, count, newest, oldest, one};

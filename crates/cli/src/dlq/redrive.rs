@@ -149,6 +149,7 @@ fn show(report: &Report, format: Format) -> Result<(), Failure> {
 fn told(why: Skipped) -> &'static str {
     match why {
         Skipped::AlreadyRedriven => "already redriven",
+        Skipped::StandsValid => "valid when judged again, and so counted already",
         Skipped::Parked => "parked after 5 attempts (--include-parked sends them too)",
         Skipped::CannotHelp => {
             "redriving cannot help (name the --reason to send them all the same)"

@@ -20,7 +20,10 @@ use super::DeadLetters;
 pub(super) struct Ledger(HashMap<(String, i32), BTreeMap<i64, i64>>);
 
 impl Ledger {
-    /// Everything that stands in the topic; a topic that is not there yet says nothing.
+    /// Everything that stands in the topic.
+    ///
+    /// # Errors
+    /// Also when there is no such topic: without it nothing may be sent back.
     pub(super) async fn read(from: &DeadLetters) -> Result<Self, KafkaError> {
         let topic = Topic::Redriven.name(&from.topic_prefix);
         let stretches = scan::stretches(&from.brokers, &topic, None).await?;

@@ -6,6 +6,9 @@
 //! ledger read, so nobody can write what it does not show. The entry's key is the position of the rejected record, by
 //! which also a dead letter that stands twice (ingest was killed between writing and committing) is sent back once.
 //!
+//! A record that ingest judged otherwise when it came again after a kill stands among the valid events too. So those are
+//! looked through first (`standing`), and what stands there stays.
+//!
 //! A transaction holds back whoever reads the raw topic, so batches are small and waiting for the rate is done between
 //! them, never inside.
 
@@ -21,10 +24,13 @@ use tracing::warn;
 use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 use upnext_common::topic::Topic;
+use upnext_contract::Reason;
+use upnext_kafka::scan::Stretch;
 use upnext_kafka::{KafkaError, ProducerSettings, Transactions, admin, scan};
 
 use super::ledger::Ledger;
 use super::letter::Letter;
+use super::standing::Asked;
 use super::{BadFilter, DeadLetters, Filter};
 use batch::Batch;
 
@@ -53,6 +59,8 @@ pub struct Redrive {
 pub enum Skipped {
     /// The ledger has it, or it stands twice.
     AlreadyRedriven,
+    /// Its event stands among the valid ones: the record was judged again after a kill.
+    StandsValid,
     /// It has failed too often.
     Parked,
     /// The same bytes would be rejected again, and the reason was not named.
@@ -135,6 +143,7 @@ impl Redrive {
             redrive: self,
             transactions,
             ledger: Ledger::read(&self.from).await?,
+            standing: Ledger::default(),
             partitions: admin::partition_count(&self.from.brokers, &raw).await?,
             raw,
             batch: Batch::default(),
@@ -186,6 +195,8 @@ struct Work<'a> {
     /// None in a dry run.
     transactions: Option<Transactions>,
     ledger: Ledger,
+    /// What would be sent back, were it not valid already.
+    standing: Ledger,
     raw: String,
     partitions: i32,
     batch: Batch,
@@ -203,7 +214,8 @@ impl Work<'_> {
         let Redrive { from, filter, .. } = self.redrive;
         let topic = from.topic();
         let stretches = scan::stretches(&from.brokers, &topic, filter.since_ms).await?;
-        self.progress.of = stretches.iter().map(scan::Stretch::length).sum();
+        self.progress.of = stretches.iter().map(Stretch::length).sum();
+        self.standing = self.asked(&stretches, drain).await?.standing(from, drain).await?;
         let mut records = scan::read(&from.brokers, &topic, &stretches)?;
         loop {
             let record = tokio::select! {
@@ -233,6 +245,38 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Everything that would be sent back, but for what features rejected: that stands among the valid events by right.
+    async fn asked(&self, stretches: &[Stretch], drain: &Drain) -> Result<Asked, KafkaError> {
+        let from = &self.redrive.from;
+        let mut asked = Asked::default();
+        let mut records = scan::read(&from.brokers, &from.topic(), stretches)?;
+        loop {
+            let record = tokio::select! {
+                biased;
+                () = drain.started() => return Ok(asked),
+                record = records.recv() => record,
+            };
+            let Some(record) = record else { return Ok(asked) };
+            let letter = Letter::of(record?);
+            if let Some(source) = &letter.source
+                && letter.known_reason() != Some(Reason::Late)
+                && self.redrive.filter.takes(&letter)
+                && self.outlook(&letter) == Outlook::Send
+            {
+                asked.insert(source, letter.record.timestamp_ms);
+            }
+        }
+    }
+
+    fn outlook(&self, letter: &Letter) -> Outlook {
+        let outlook = self.redrive.outlook(letter, &self.ledger, &self.raw, self.partitions);
+        let stands_valid = letter.source.as_ref().is_some_and(|it| self.standing.contains(it));
+        if outlook == Outlook::Send && stands_valid {
+            return Outlook::Skip(Skipped::StandsValid);
+        }
+        outlook
+    }
+
     fn is_enough(&self) -> bool {
         let open = self.progress.redriven + self.batch.len();
         self.redrive.records_max.is_some_and(|max| open >= max)
@@ -242,7 +286,7 @@ impl Work<'_> {
         if self.is_enough() || !self.redrive.filter.takes(&letter) {
             return;
         }
-        match self.redrive.outlook(&letter, &self.ledger, &self.raw, self.partitions) {
+        match self.outlook(&letter) {
             Outlook::Send => {
                 if let Some(source) = letter.source.clone() {
                     self.ledger.insert(&source);

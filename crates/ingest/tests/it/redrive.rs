@@ -97,6 +97,35 @@ async fn what_is_mended_is_sent_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_valid_when_judged_again_is_not_sent_back() {
+    let mut ground = Ground::start().await;
+    die(&ground, 6).await;
+    // As after a kill between writing and committing: all of it comes again, and what was wrong is mended by now.
+    let (age_max_ms, group) = (ground.config.ingest.event_age_max_ms, "again".to_owned());
+    let group = std::mem::replace(&mut ground.config.ingest.group, group);
+    mend(&mut ground);
+    let running = ground.ingest();
+    outcomes(&ground, Topic::Valid, 6).await;
+    outcomes(&ground, Topic::DeadLetters, 8).await;
+    running.stop().await;
+    // Others that died since stand nowhere else.
+    (ground.config.ingest.event_age_max_ms, ground.config.ingest.group) = (age_max_ms, group);
+    let running = ground.ingest();
+    for number in 0..4 {
+        let raw = ground.raw(&click("later", "i"), number % 2);
+        ground.write(&Outgoing { timestamp_ms: Some(NOW_MS + 2 * DAY_MS), ..raw }).await;
+    }
+    outcomes(&ground, Topic::DeadLetters, 12).await;
+    running.stop().await;
+    for redriven in [4, 0] {
+        let dry = run(&Redrive { dry_run: true, ..redrive(&ground) }).await;
+        assert_eq!(dry.redriven, redriven);
+        let done = run(&redrive(&ground)).await;
+        assert_eq!((done.redriven, done.skipped[&Skipped::StandsValid]), (redriven, 6));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_again_counts_its_attempts_and_is_parked_at_five() {
     let ground = Ground::start().await;
     die(&ground, 1).await;
