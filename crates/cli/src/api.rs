@@ -40,6 +40,24 @@ impl Api {
         self.call(Method::GET, path, None, &[]).await
     }
 
+    /// What is not JSON.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when nobody answers, or not with it.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let fetch = async {
+            let response = self.client.get(format!("{}{path}", self.base).parse()?).await?;
+            let status = response.status();
+            anyhow::ensure!(status.is_success(), "{path}: {status}");
+            let bytes = response.into_body().collect().await?.to_bytes();
+            Ok(String::from_utf8(bytes.to_vec())?)
+        };
+        match timeout(REPLY_BOUND, fetch).await {
+            Ok(text) => text.map_err(|error: anyhow::Error| self.silent(&error)),
+            Err(_) => Err(self.silent(&anyhow::anyhow!("no reply within {REPLY_BOUND:?}"))),
+        }
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
         self.call(Method::POST, path, Some(body), &[]).await
     }

@@ -16,6 +16,7 @@ use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::simulate::{self, SimulateArgs};
 use crate::tap::{self, TapArgs};
+use crate::top::{self, TopArgs};
 use crate::train::{self, TrainArgs};
 use crate::up::{self, UpArgs};
 
@@ -52,6 +53,7 @@ pub(crate) enum Verb {
     Events(EventsArgs),
     Dlq(DlqArgs),
     Tap(TapArgs),
+    Top(TopArgs),
     Schema(SchemaArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
@@ -79,6 +81,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Events(args) => events::run(settings, &args).await,
         Verb::Dlq(args) => Box::pin(dlq::run(settings, &args)).await,
         Verb::Tap(args) => tap::run(settings, &args).await,
+        Verb::Top(args) => top::run(settings, &args).await,
         Verb::Schema(args) => schema::run(settings, &args).await,
         Verb::Config(args) => config_verb::run(settings, &args),
         Verb::Completions(args) => Ok(completions::run(&args)),

@@ -99,6 +99,14 @@ impl Target {
         }
     }
 
+    /// The base URL of probes and metrics, found as the public API's is.
+    pub(crate) fn ops(&self) -> String {
+        match &self.found {
+            Some(found) => found.ops.clone(),
+            None => format!("http://{}", self.config.ops.listen),
+        }
+    }
+
     fn pick(
         &self,
         key: &str,

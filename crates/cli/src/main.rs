@@ -20,6 +20,7 @@ mod simulate;
 mod events;
 mod dlq;
 mod tap;
+mod top;
 mod schema;
 mod config_verb;
 mod completions;

@@ -1,5 +1,7 @@
 //! The closed list of metrics. Units stand in the names; no user or item id is ever a label.
 
+mod state;
+
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,11 +12,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use state::{
+    ByStage, FLUSH_BUCKETS, FreshnessLabels, PartitionLabels, STATE_BYTES_BUCKETS, StateMetrics,
+};
+
 /// Bounds of latency buckets, seconds: 0.5 ms … 500 ms.
 pub const LATENCY_BUCKETS: [f64; 11] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5];
 /// Bounds of freshness buckets, seconds: 5 ms … 60 s.
-pub const FRESHNESS_BUCKETS: [f64; 10] = [0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+pub const FRESHNESS_BUCKETS: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AnswerLabels {
@@ -74,7 +81,7 @@ pub struct Metrics {
     pub events: Family<EventLabels, Counter>,
     pub rule_warnings: Family<RuleLabels, Counter>,
     pub consumer_lag_seconds: Family<LagLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
-    pub feature_freshness: Histogram,
+    pub state: StateMetrics,
     pub flush_duration: Seconds<StageLabels>,
     pub flushed_states: Family<StageLabels, Counter>,
     pub skipped_puts: Family<StageLabels, Counter>,
@@ -146,13 +153,6 @@ impl Metrics {
             "Age of the last record",
             consumer_lag_seconds.clone(),
         );
-        let feature_freshness = Histogram::new(FRESHNESS_BUCKETS);
-        registry.register_with_unit(
-            "feature_freshness",
-            "From a record's timestamp to its effect in the online store",
-            Unit::Seconds,
-            feature_freshness.clone(),
-        );
         let flush_duration =
             seconds(&mut registry, "flush_duration", "One flush to the online store");
         let flushed_states = by_stage(&mut registry, "flushed_states", "States written");
@@ -180,6 +180,7 @@ impl Metrics {
             model_refusals: count(&mut registry, "model_refusals", "Artifacts refused"),
             rule_warnings: rule_warnings(&mut registry),
             rejections: Rejections::new(&mut registry),
+            state: StateMetrics::new(&mut registry),
             registry: Arc::new(registry),
             answers,
             answer_duration,
@@ -187,7 +188,6 @@ impl Metrics {
             http_requests,
             events,
             consumer_lag_seconds,
-            feature_freshness,
             flush_duration,
             flushed_states,
             skipped_puts,
@@ -243,9 +243,11 @@ mod tests {
     fn what_was_counted_is_rendered_with_its_unit() {
         let metrics = Metrics::new();
         metrics.answers.get_or_create(&AnswerLabels { tier: "full", reason: "none" }).inc();
-        metrics.feature_freshness.observe(0.03);
+        let labels = FreshnessLabels { at: "store", since: "record" };
+        metrics.state.freshness.get_or_create(&labels).observe(0.03);
         let text = metrics.render();
         assert!(text.contains("upnext_answers_total{tier=\"full\",reason=\"none\"} 1"), "{text}");
-        assert!(text.contains("upnext_feature_freshness_seconds_count 1"), "{text}");
+        let fresh = "upnext_feature_freshness_seconds_count{at=\"store\",since=\"record\"} 1";
+        assert!(text.contains(fresh), "{text}");
     }
 }

@@ -56,11 +56,14 @@ impl Decoder {
     /// # Errors
     /// Refused values never change; trouble is worth a retry. The same for all the others.
     pub async fn event(&self, value: &[u8]) -> Result<Event, DecodeError> {
-        let (schema, decoded) = self.decode(value).await?;
+        let (schema, content) = self.schema(value).await?;
         let Some(kind) = schema.event_type() else {
             return Err(foreign(&schema, "an event type").into());
         };
-        Ok(event::read(kind, decoded)?)
+        match schema.quick_event(content) {
+            Some(event) => Ok(event),
+            None => Ok(event::read(kind, schema.decode(content)?)?),
+        }
     }
 
     /// # Errors
@@ -91,12 +94,21 @@ impl Decoder {
     }
 
     async fn decode(&self, value: &[u8]) -> Result<(Arc<WriterSchema>, Value), DecodeError> {
+        let (schema, content) = self.schema(value).await?;
+        let decoded = schema.decode(content)?;
+        Ok((schema, decoded))
+    }
+
+    /// What a value was written with, and what follows its frame.
+    async fn schema<'a>(
+        &self,
+        value: &'a [u8],
+    ) -> Result<(Arc<WriterSchema>, &'a [u8]), DecodeError> {
         let (schema_id, content) = unframe(value).map_err(Rejection::from)?;
         let schema = schema_of(&self.client, schema_id.into(), None)
             .await
             .map_err(|cause| DecodeError::Trouble { schema_id, cause })??;
-        let decoded = schema.decode(content)?;
-        Ok((schema, decoded))
+        Ok((schema, content))
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Items;
 impl Stage for Items {
     const STAGE: upnext_store::Stage = upnext_store::Stage::Items;
     const TOPIC: Topic = Topic::Signals;
+    const VISIBLE_AT: &'static str = "item_store";
+    const ENTRIES_PER_EVENT: usize = 8;
     type Entry = Signal;
     type State = ItemState;
 
@@ -59,6 +61,10 @@ impl Stage for Items {
     ) -> Applied {
         let at = at.max(state.position());
         Self::apply(state, entry, at, out)
+    }
+
+    fn time_ms(entry: &Signal) -> i64 {
+        entry.time_ms
     }
 
     fn changed(entry: &Signal) -> Option<ItemHash> {

@@ -48,6 +48,7 @@ use upnext_store::StoreError;
 use items::Items;
 use outlet::Outlet;
 use stage::Stage;
+use states::Budget;
 use users::Users;
 #[doc(hidden)]
 pub use weakened::Weakened;
@@ -119,6 +120,8 @@ pub(crate) struct Shared<S> {
     pub(crate) weakened: Weakened,
     /// Partitions of valid events and of signals when the daemon started.
     pub(crate) partitions: (i32, i32),
+    /// What the states of its partitions may take.
+    pub(crate) budget: Arc<Budget>,
     /// Entries counted and flushed.
     pub(crate) counted: AtomicU64,
 }
@@ -129,10 +132,24 @@ impl Features {
     /// # Errors
     /// When settings are refused, or the registry refuses our own schemas. Trouble that can pass is waited for.
     pub async fn run(self, drain: Drain) -> Result<Drained, FeaturesError> {
-        self.run_as(Weakened::None, drain).await
+        self.run_as(Weakened::None, true, drain).await
     }
 
-    async fn run_as(self, weakened: Weakened, drain: Drain) -> Result<Drained, FeaturesError> {
+    /// As [`Self::run`], without the items stage: what the users stage alone can do.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    #[doc(hidden)]
+    pub async fn run_users(self, drain: Drain) -> Result<Drained, FeaturesError> {
+        self.run_as(Weakened::None, false, drain).await
+    }
+
+    async fn run_as(
+        self,
+        weakened: Weakened,
+        with_items: bool,
+        drain: Drain,
+    ) -> Result<Drained, FeaturesError> {
         let client =
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client);
@@ -156,7 +173,9 @@ impl Features {
         let users = Users { decoder: Decoder::new(client), outlet, dead_letters };
         let users = self.shared(users, weakened, partitions);
         let items = self.shared(Items, weakened, partitions);
-        tokio::try_join!(self.read(&users, &drain), self.read(&items, &drain))?;
+        let reads_items =
+            async { if with_items { self.read(&items, &drain).await } else { Ok(()) } };
+        tokio::try_join!(self.read(&users, &drain), reads_items)?;
         Ok(Drained {
             events: users.counted.load(Ordering::Acquire),
             signals: items.counted.load(Ordering::Acquire),
@@ -172,6 +191,7 @@ impl Features {
             clock: self.clock.clone(),
             weakened,
             partitions,
+            budget: Arc::new(Budget::new(self.config.features.cached_bytes_max / 2)),
             counted: AtomicU64::new(0),
         })
     }
@@ -190,6 +210,8 @@ impl Features {
         };
         let mut settings = GroupSettings::new(&group, &topic);
         settings.queue_max = self.config.features.partition_queue_max;
+        let rebalances = &self.metrics.state.rebalances;
+        settings.rebalances = rebalances.get_or_create_owned(&worker::labels::<S>());
         // The reader outlives the drain signal, so that the last commits still go out.
         let mut reader = Reader::start(&self.brokers, settings, Arc::new(Guess), Drain::new())?;
         info!(%topic, "features reads");

@@ -133,10 +133,11 @@ async fn work<S: Stage>(
 ) -> Result<(), Trouble> {
     let mut batch = Vec::with_capacity(RECORDS_MAX);
     loop {
+        let due_at = worker.due_at(!records.is_empty());
         tokio::select! {
             biased;
             () = stop.started() => break,
-            () = tokio::time::sleep_until(worker.due_at()) => worker.flush_or_check(stop).await?,
+            () = tokio::time::sleep_until(due_at) => worker.flush_or_check(stop).await?,
             count = records.recv_many(&mut batch, RECORDS_MAX) => {
                 if count == 0 {
                     break;

@@ -12,6 +12,10 @@ use upnext_store::{Keys, SourcePosition};
 pub(crate) trait Stage: Send + Sync + 'static {
     const STAGE: upnext_store::Stage;
     const TOPIC: Topic;
+    /// What freshness calls the place where this stage's work can be seen.
+    const VISIBLE_AT: &'static str;
+    /// About how many entries come of one event.
+    const ENTRIES_PER_EVENT: usize;
     /// What changes one state.
     type Entry: Send + Sync;
     type State: Default + Send + Sync;
@@ -45,6 +49,9 @@ pub(crate) trait Stage: Send + Sync + 'static {
         at: Position,
         out: &mut Vec<Signal>,
     ) -> Applied;
+
+    /// When it happened, as the event says.
+    fn time_ms(entry: &Self::Entry) -> i64;
 
     /// The item whose columns serving has to read again.
     fn changed(entry: &Self::Entry) -> Option<ItemHash>;

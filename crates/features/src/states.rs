@@ -1,6 +1,29 @@
 //! The states of one partition that are in memory: which are known, which are not yet stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a state takes in memory for each byte of its blob, at most, and beside that with its key.
+const BYTES_PER_BLOB_BYTE: usize = 5;
+const BYTES_BESIDE: usize = 768;
+
+/// What the states of all partitions of a process may take together.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { used: AtomicUsize::new(0), max }
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.used.load(Ordering::Acquire) > self.max
+    }
+}
 
 /// States by key. What is dirty stays until it is stored; the rest makes room, the longest unused first.
 pub(crate) struct States<T> {
@@ -9,26 +32,32 @@ pub(crate) struct States<T> {
     /// Counts flushes: the age of what is known.
     round: u64,
     max: usize,
+    budget: Arc<Budget>,
+    /// Our part of the budget, bytes.
+    bytes: usize,
 }
 
 struct Known<T> {
     state: T,
     is_dirty: bool,
     used: u64,
+    bytes: usize,
 }
 
 impl<T> States<T> {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { known: HashMap::new(), dirty: Vec::new(), round: 0, max }
+    pub(crate) fn new(max: usize, budget: Arc<Budget>) -> Self {
+        Self { known: HashMap::new(), dirty: Vec::new(), round: 0, max, budget, bytes: 0 }
     }
 
     pub(crate) fn contains(&self, key: &str) -> bool {
         self.known.contains_key(key)
     }
 
-    pub(crate) fn insert(&mut self, key: String, state: T) {
-        let used = self.round;
-        self.known.insert(key, Known { state, is_dirty: false, used });
+    /// A state as it was read from a blob of so many bytes.
+    pub(crate) fn insert(&mut self, key: String, state: T, blob_bytes: usize) {
+        let (used, bytes) = (self.round, size(blob_bytes));
+        let before = self.known.insert(key, Known { state, is_dirty: false, used, bytes });
+        self.resize(before.map_or(0, |known| known.bytes), bytes);
     }
 
     pub(crate) fn get(&mut self, key: &str) -> Option<&mut T> {
@@ -51,56 +80,68 @@ impl<T> States<T> {
         self.dirty.iter().filter_map(|key| Some((key.as_str(), &self.known.get(key)?.state)))
     }
 
-    /// Everything dirty is stored. Forgets the longest unused states down to half of the bound, once over it.
-    pub(crate) fn stored(&mut self) {
-        for key in self.dirty.drain(..) {
-            if let Some(known) = self.known.get_mut(&key) {
+    /// About how much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Everything dirty is stored, as these blobs.
+    pub(crate) fn stored(&mut self, blobs: &[(String, Vec<u8>)]) {
+        for (key, blob) in blobs {
+            if let Some(known) = self.known.get_mut(key) {
                 known.is_dirty = false;
+                let before = std::mem::replace(&mut known.bytes, size(blob.len()));
+                let after = known.bytes;
+                self.resize(before, after);
             }
         }
-        if self.known.len() > self.max {
-            let mut used: Vec<u64> = self.known.values().map(|known| known.used).collect();
-            let surplus = self.known.len() - self.max / 2;
-            let (_, newest_gone, _) = used.select_nth_unstable(surplus - 1);
-            let newest_gone = *newest_gone;
-            self.known.retain(|_, known| known.used > newest_gone);
-        }
+        self.dirty.clear();
+        self.make_room();
         self.round += 1;
     }
+
+    /// Forgets the longest unused states, once there are too many or all partitions together hold too much: down to
+    /// half of the bound, or of what there is. Never what is dirty.
+    pub(crate) fn make_room(&mut self) {
+        let kept_max = if self.known.len() > self.max {
+            self.max / 2
+        } else if self.budget.is_exceeded() {
+            self.known.len() / 2
+        } else {
+            return;
+        };
+        if !self.dirty.is_empty() || self.known.is_empty() {
+            return;
+        }
+        let mut used: Vec<u64> = self.known.values().map(|known| known.used).collect();
+        let surplus = self.known.len() - kept_max;
+        let (_, newest_gone, _) = used.select_nth_unstable(surplus - 1);
+        let newest_gone = *newest_gone;
+        self.known.retain(|_, known| known.used > newest_gone);
+        self.known.shrink_to(2 * self.known.len());
+        let kept = self.known.values().map(|known| known.bytes).sum();
+        self.resize(self.bytes, kept);
+    }
+
+    fn resize(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes + after - before;
+        if after >= before {
+            self.budget.used.fetch_add(after - before, Ordering::AcqRel);
+        } else {
+            self.budget.used.fetch_sub(before - after, Ordering::AcqRel);
+        }
+    }
+}
+
+impl<T> Drop for States<T> {
+    fn drop(&mut self) {
+        self.resize(self.bytes, 0);
+    }
+}
+
+fn size(blob_bytes: usize) -> usize {
+    BYTES_BESIDE + BYTES_PER_BLOB_BYTE * blob_bytes
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_dirty_is_told_until_it_is_stored() {
-        let mut states = States::new(10);
-        states.insert("a".to_owned(), 1);
-        states.insert("b".to_owned(), 2);
-        states.touch("a");
-        states.touch("a");
-        states.touch("nobody");
-        assert_eq!(states.dirty().collect::<Vec<_>>(), [("a", &1)]);
-        states.stored();
-        assert_eq!(states.dirty().count(), 0);
-        assert!(states.contains("a") && states.contains("b"));
-    }
-
-    #[test]
-    fn the_longest_unused_make_room() {
-        let mut states = States::new(4);
-        for (round, keys) in [["a", "b"], ["c", "d"], ["e", "a"]].into_iter().enumerate() {
-            for key in keys {
-                if states.get(key).is_none() {
-                    states.insert(key.to_owned(), round);
-                }
-                states.touch(key);
-            }
-            states.stored();
-        }
-        let kept: Vec<&str> =
-            ["a", "b", "c", "d", "e"].into_iter().filter(|key| states.contains(key)).collect();
-        assert_eq!(kept, ["a", "e"]);
-    }
-}
+mod tests;

@@ -29,6 +29,8 @@ pub(crate) struct Happened {
 impl Stage for Users {
     const STAGE: upnext_store::Stage = upnext_store::Stage::Users;
     const TOPIC: Topic = Topic::Valid;
+    const VISIBLE_AT: &'static str = "store";
+    const ENTRIES_PER_EVENT: usize = 1;
     type Entry = Happened;
     type State = UserState;
 
@@ -77,6 +79,10 @@ impl Stage for Users {
         let event_id = format!("{} again at {offset}", entry.event.event_id);
         let event = Event { event_id, ..entry.event.clone() };
         state.apply(&event, entry.record_ms, offset, out)
+    }
+
+    fn time_ms(entry: &Happened) -> i64 {
+        entry.event.event_time_ms
     }
 
     fn changed(_entry: &Happened) -> Option<ItemHash> {

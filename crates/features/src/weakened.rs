@@ -81,7 +81,7 @@ impl Features {
         weakened: Weakened,
         drain: Drain,
     ) -> Result<Drained, FeaturesError> {
-        self.run_as(weakened, drain).await
+        self.run_as(weakened, true, drain).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! One partition's work between two errors: apply records, flush in the order that makes the proof.
 
 mod asking;
+mod pace;
+mod telling;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,20 +12,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 use upnext_common::item::ItemHash;
-use upnext_common::metrics::{EventLabels, LagLabels, StageLabels};
+use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_contract::Reason;
 use upnext_kafka::group::Claim;
 use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, SignalEntry};
-use upnext_store::{Flush, Flushed, Owned, Session, StoreError, Watermark};
+use upnext_store::{Flush, Owned, Session, StoreError, Watermark};
 
 use crate::Shared;
 use crate::partition::Stop;
 use crate::stage::{ReadError, Source, Stage, Unit};
 use crate::states::States;
+use pace::{Backlog, Pace};
+use telling::Told;
 
-/// How often an idle partition makes sure that the store still has its watermark.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Age of a record from which on a partition with more to do counts as far behind.
+const BEHIND_MS: i64 = 1_000;
 /// Keys asked for in one pipeline.
 const KEYS_MAX: usize = 512;
 /// Waits between two looks at a record whose schema the registry could not give.
@@ -58,8 +62,7 @@ pub(crate) struct Worker<S: Stage> {
     progress: Watermark,
     states: States<S::State>,
     pending: Pending,
-    /// When the store last confirmed the watermark.
-    seen_at: Instant,
+    pace: Pace,
     has_complained: bool,
 }
 
@@ -73,8 +76,8 @@ struct Pending {
     counted: u64,
     /// Entries looked at, counted or not.
     entries: usize,
-    oldest_record_ms: Option<i64>,
-    newest_record_ms: i64,
+    /// Of each record when it happened (as far as it says) and its timestamp.
+    times_ms: Vec<(i64, i64)>,
 }
 
 /// A record with its entries read.
@@ -91,17 +94,18 @@ impl<S: Stage> Worker<S> {
         owned: Owned,
         progress: Watermark,
     ) -> Self {
-        let states = States::new(shared.config.features.cached_states_max);
+        let features = &shared.config.features;
+        let states = States::new(features.cached_states_max, Arc::clone(&shared.budget));
         Self {
             partition: owned.partition,
             progress,
+            pace: Pace::new(features.flush_ms),
             shared,
             claim,
             session,
             owned,
             states,
             pending: Pending::default(),
-            seen_at: Instant::now(),
             has_complained: false,
         }
     }
@@ -116,10 +120,16 @@ impl<S: Stage> Worker<S> {
         self.owned.lowest().map_or(0, |known| known.next_offset)
     }
 
-    /// When [`Self::flush_or_check`] is to be called next.
-    pub(crate) fn due_at(&self) -> Instant {
-        let flush = Duration::from_millis(self.shared.config.features.flush_ms);
-        self.seen_at + if self.has_progress() { flush } else { CHECK_INTERVAL }
+    /// When [`Self::flush_or_check`] is to be called next, given whether more waits to be taken.
+    pub(crate) fn due_at(&self, more_waits: bool) -> Instant {
+        let newest_ms = self.pending.times_ms.last().map(|(_, record_ms)| *record_ms);
+        let is_old = |newest_ms| self.shared.clock.now_ms() - newest_ms > BEHIND_MS;
+        let backlog = match newest_ms {
+            _ if !more_waits => Backlog::None,
+            Some(newest_ms) if is_old(newest_ms) => Backlog::Long,
+            Some(_) | None => Backlog::Some,
+        };
+        self.pace.due_at(self.has_progress(), backlog)
     }
 
     fn has_progress(&self) -> bool {
@@ -138,9 +148,10 @@ impl<S: Stage> Worker<S> {
             opened.push(self.open(record, stop).await?);
         }
         self.load(&opened, stop).await?;
+        let entries_max = self.shared.config.features.flush_events_max * S::ENTRIES_PER_EVENT;
         for (record, after) in opened.iter().zip(1..) {
             self.apply(record)?;
-            if self.pending.entries >= self.shared.config.features.flush_events_max {
+            if self.pending.entries >= entries_max {
                 self.flush(stop).await?;
                 // The flush may have made room among states that were loaded for what follows.
                 self.load(&opened[after..], stop).await?;
@@ -195,9 +206,10 @@ impl<S: Stage> Worker<S> {
         for keys in missing.chunks(KEYS_MAX) {
             let blobs = self.blobs(keys, stop).await?;
             for (key, blob) in keys.iter().zip(blobs) {
+                let bytes = blob.as_ref().map_or(0, bytes::Bytes::len);
                 let decoded = blob.map(|blob| S::decode(&blob)).transpose();
                 let state = decoded.map_err(|cause| Trouble::State { key: key.clone(), cause })?;
-                self.states.insert(key.clone(), state.unwrap_or_default());
+                self.states.insert(key.clone(), state.unwrap_or_default(), bytes);
             }
         }
         Ok(())
@@ -246,8 +258,9 @@ impl<S: Stage> Worker<S> {
         }
         self.progress.pass(record.offset, record.timestamp_ms);
         self.pending.entries += usize::from(opened.units.is_empty());
-        self.pending.newest_record_ms = record.timestamp_ms;
-        self.pending.oldest_record_ms.get_or_insert(record.timestamp_ms);
+        let happened_ms = opened.units.iter().map(|(_, unit)| S::time_ms(&unit.entry)).min();
+        let record_ms = record.timestamp_ms;
+        self.pending.times_ms.push((happened_ms.unwrap_or(record_ms), record_ms));
         Ok(())
     }
 
@@ -303,7 +316,11 @@ impl<S: Stage> Worker<S> {
             return self.flush(stop).await;
         }
         self.blobs(&[], stop).await?;
-        self.seen_at = Instant::now();
+        self.pace.checked();
+        // Others may need the room.
+        self.states.make_room();
+        // Nothing waits that was not applied.
+        self.tell_lag(0.0);
         Ok(())
     }
 
@@ -335,28 +352,15 @@ impl<S: Stage> Worker<S> {
             watermark: self.progress.clone(),
         };
         let flushed = self.put(&flush, stop).await?;
-        self.states.stored();
-        self.seen_at = Instant::now();
+        self.states.stored(&flush.blobs);
+        self.tell_states(&flush.blobs);
         self.claim.commit(self.progress.next_offset);
         self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
         let took = self.shared.clock.instant() - started;
-        self.report(flushed, took, (pending.oldest_record_ms, pending.newest_record_ms));
+        self.pace.flushed(took);
+        let (entries, times_ms) = (pending.entries, pending.times_ms);
+        self.tell(&Told { flushed, took, entries, times_ms });
         Ok(())
-    }
-
-    /// Tells of one flush; `span_ms` are the timestamps of its oldest and newest record.
-    fn report(&self, flushed: Flushed, took: Duration, span_ms: (Option<i64>, i64)) {
-        let metrics = &self.shared.metrics;
-        let labels = labels::<S>();
-        metrics.flush_duration.get_or_create(&labels).observe(took.as_secs_f64());
-        metrics.flushed_states.get_or_create(&labels).inc_by(flushed.stored as u64);
-        metrics.skipped_puts.get_or_create(&labels).inc_by(flushed.skipped as u64);
-        let age_s = |since_ms: i64| (self.shared.clock.now_ms() - since_ms).max(0) as f64 / 1_000.0;
-        if let (Some(oldest_ms), upnext_store::Stage::Users) = (span_ms.0, S::STAGE) {
-            metrics.feature_freshness.observe(age_s(oldest_ms));
-        }
-        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
-        metrics.consumer_lag_seconds.get_or_create(&lag).set(age_s(span_ms.1));
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 use upnext_common::drain::Drain;
+use upnext_common::metrics::Counter;
 
 use crate::{KafkaError, client};
 pub use records::Records;
@@ -60,7 +61,7 @@ impl StartOffsets for FromCommit {
 }
 
 /// Which topic is read by which group, and its limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct GroupSettings {
     pub group: String,
     pub topic: String,
@@ -70,6 +71,8 @@ pub struct GroupSettings {
     /// A name that survives a restart, so that a quick one moves no partitions.
     pub instance_id: Option<String>,
     pub session_timeout_ms: u32,
+    /// Counts how often the group gave this reader partitions, or took some.
+    pub rebalances: Counter,
 }
 
 impl GroupSettings {
@@ -82,6 +85,7 @@ impl GroupSettings {
             queue_bytes_max: 4 << 20,
             instance_id: None,
             session_timeout_ms: 10_000,
+            rebalances: Counter::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use upnext_common::event::Subject;
 use upnext_common::item::{ItemHash, stable_hash};
-use upnext_common::metrics::{AnswerLabels, StageLabels, TierLabels};
+use upnext_common::metrics::{AnswerLabels, FreshnessLabels, StageLabels, TierLabels};
 use upnext_common::tier::{Reason, Tier};
 use upnext_http::axum::response::Response;
 use upnext_recommend::{Filters, Query, Seen};
@@ -137,6 +137,7 @@ fn finish(
 ) -> Response {
     stages.total = app.clock.instant().duration_since(question.admission.admitted);
     observe(app, &plan, &stages);
+    observe_age(app, hydrated.as_of_ms());
     let answer = Answer {
         decision_id: Uuid::now_v7().to_string(),
         items: computed.items,
@@ -164,6 +165,15 @@ fn observe(app: &App, plan: &Plan, stages: &Stages) {
     for (stage, took) in stages.named() {
         let labels = StageLabels { stage };
         app.metrics.stage_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+}
+
+/// How long ago the newest event happened that the answer knows of its asker.
+fn observe_age(app: &App, as_of_ms: Option<i64>) {
+    if let Some(as_of_ms) = as_of_ms {
+        let age_ms = (app.clock.now_ms() - as_of_ms).max(0);
+        let labels = FreshnessLabels { at: "answer", since: "event" };
+        app.metrics.state.freshness.get_or_create(&labels).observe(age_ms as f64 / 1_000.0);
     }
 }
 

@@ -191,8 +191,15 @@ impl Serve {
         };
         let upkeep = Upkeep::start(Arc::clone(&world), self.clock.clone())?;
         let followers = self.followers(&world, &readiness, registry)?;
-        let states =
-            StateFollower { reader, world, readiness, health: self.health.clone(), applied };
+        let states = StateFollower {
+            reader,
+            world,
+            readiness,
+            health: self.health.clone(),
+            applied,
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        };
         Ok(Parts { app: Arc::new(app), upkeep, writer, followers, states })
     }
 

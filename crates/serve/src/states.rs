@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
+use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 use upnext_common::item::ItemHash;
+use upnext_common::metrics::{FreshnessLabels, Metrics};
 use upnext_http::Health;
 use upnext_state::ItemState;
 use upnext_store::{Place, Reader, StoreError};
@@ -36,6 +38,8 @@ pub(crate) struct StateFollower {
     pub(crate) health: Health,
     /// Up to where changes have been applied.
     pub(crate) applied: watch::Sender<Place>,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
 }
 
 impl StateFollower {
@@ -80,6 +84,9 @@ impl StateFollower {
                 let found = some.iter().copied().zip(blobs);
                 self.apply(found.filter_map(|(item, blob)| Some((item, blob?))).collect());
             }
+            if place != changed.next {
+                self.observe(&changed.next);
+            }
             place = changed.next;
             self.tell(&place);
         }
@@ -103,6 +110,15 @@ impl StateFollower {
         self.readiness.states.store(true, Ordering::Release);
         let detail = if is_fresh { detail } else { format!("stale: {detail}") };
         self.health.set_ready(PART, true, detail);
+    }
+
+    /// How long what was noted last took from the store to the columns, by the store's clock and ours.
+    fn observe(&self, newest: &Place) {
+        if let Some(stored_ms) = newest.newest_ms() {
+            let age_ms = (self.clock.now_ms() - stored_ms).max(0);
+            let labels = FreshnessLabels { at: "columns", since: "store" };
+            self.metrics.state.freshness.get_or_create(&labels).observe(age_ms as f64 / 1_000.0);
+        }
     }
 
     fn tell(&self, place: &Place) {

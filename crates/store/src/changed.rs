@@ -32,6 +32,12 @@ impl Place {
         other.0.iter().all(|(group, place)| self.of(*group) >= *place)
     }
 
+    /// When the newest entry before it was written, by the store's clock; `None` at the beginning.
+    #[must_use]
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.0.values().max().and_then(|(ms, _)| i64::try_from(*ms).ok())
+    }
+
     pub(crate) fn of(&self, group: u32) -> (u64, u64) {
         self.0.get(&group).copied().unwrap_or_default()
     }

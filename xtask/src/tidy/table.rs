@@ -94,7 +94,7 @@ const FOR_TESTS: &[External] = &[
     External("anyhow", &["train"], "examples that only print errors"),
     External("flate2", &["model"], "reads the gold sets in examples"),
     External("insta", &["*"], "snapshots of verdicts and messages"),
-    External("mimalloc", &["ingest"], "the example that measures allocates as the product does"),
+    External("mimalloc", &["ingest", "features"], "the examples that measure allocate as the product does"),
     External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
     External("rdkafka", &["broker"], "the real client against the embedded broker"),
     External("tempfile", &["*"], "directories that end with the test"),

@@ -216,6 +216,8 @@ pub struct Features {
     pub partition_queue_max: usize,
     /// States kept in memory per partition.
     pub cached_states_max: usize,
+    /// About how much memory the states of all partitions may take, half of it each stage.
+    pub cached_bytes_max: usize,
     /// Ids kept in the stream of changed items.
     pub changed_stream_max: usize,
 }
@@ -228,6 +230,7 @@ impl Default for Features {
             flush_events_max: 2_000,
             partition_queue_max: 4_000,
             cached_states_max: 50_000,
+            cached_bytes_max: 256 << 20,
             changed_stream_max: 100_000,
         }
     }

@@ -218,6 +218,7 @@ impl Reading {
 
     fn take_changes(&mut self) {
         for change in self.consumer.context().take() {
+            self.settings.rebalances.inc();
             match change {
                 Change::Gained(partitions) => {
                     info!(group = self.settings.group, topic = %self.topic, ?partitions, "assigned");

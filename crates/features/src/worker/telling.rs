@@ -1,0 +1,65 @@
+//! What a worker tells of a flush.
+
+use std::time::Duration;
+
+use upnext_common::metrics::{FreshnessLabels, LagLabels, PartitionLabels};
+use upnext_store::Flushed;
+
+use super::{Worker, labels};
+use crate::stage::Stage;
+
+/// What one flush did.
+pub(super) struct Told {
+    pub(super) flushed: Flushed,
+    pub(super) took: Duration,
+    pub(super) entries: usize,
+    /// Of each record when it happened and its timestamp.
+    pub(super) times_ms: Vec<(i64, i64)>,
+}
+
+impl<S: Stage> Worker<S> {
+    pub(super) fn tell(&self, told: &Told) {
+        let metrics = &self.shared.metrics;
+        let labels = labels::<S>();
+        metrics.flush_duration.get_or_create(&labels).observe(told.took.as_secs_f64());
+        metrics.flushed_states.get_or_create(&labels).inc_by(told.flushed.stored as u64);
+        metrics.skipped_puts.get_or_create(&labels).inc_by(told.flushed.skipped as u64);
+        metrics.state.flush_entries.get_or_create(&labels).observe(told.entries as f64);
+        let records = told.times_ms.len() as u64;
+        metrics.state.applied_records.get_or_create(&labels).inc_by(records);
+        self.tell_ages(&told.times_ms);
+    }
+
+    fn tell_ages(&self, times_ms: &[(i64, i64)]) {
+        let now_ms = self.shared.clock.now_ms();
+        let age_s = |since_ms: i64| (now_ms - since_ms).max(0) as f64 / 1_000.0;
+        let at = S::VISIBLE_AT;
+        let freshness = &self.shared.metrics.state.freshness;
+        let fresh = |since| freshness.get_or_create_owned(&FreshnessLabels { at, since });
+        let (by_event, by_record) = (fresh("event"), fresh("record"));
+        for (event_ms, record_ms) in times_ms {
+            by_event.observe(age_s(*event_ms));
+            by_record.observe(age_s(*record_ms));
+        }
+        if let Some((_, newest_ms)) = times_ms.last() {
+            self.tell_lag(age_s(*newest_ms));
+        }
+    }
+
+    pub(super) fn tell_states(&self, blobs: &[(String, Vec<u8>)]) {
+        let metrics = &self.shared.metrics.state;
+        let sizes = metrics.state_bytes.get_or_create_owned(&labels::<S>());
+        for (_, blob) in blobs {
+            sizes.observe(blob.len() as f64);
+        }
+        let place = PartitionLabels { stage: S::STAGE.name(), partition: self.partition };
+        let cached = i64::try_from(self.states.bytes()).unwrap_or(i64::MAX);
+        metrics.cached_bytes.get_or_create(&place).set(cached);
+    }
+
+    /// How old the newest record that was applied is; nothing when all of them are.
+    pub(super) fn tell_lag(&self, seconds: f64) {
+        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
+        self.shared.metrics.consumer_lag_seconds.get_or_create(&lag).set(seconds);
+    }
+}
