@@ -2,8 +2,11 @@
 
 use crate::wire::{DecodeError, Scanner, Writer};
 
-/// Version of the encoding of users and items.
-pub const VERSION: u8 = 1;
+/// Version of the encoding of users. 2: weights of top items are exact integers, and what the ring says already of an
+/// item is not said again. 1 is read as well.
+pub const USER_VERSION: u8 = 2;
+/// Version of the encoding of items.
+pub const ITEM_VERSION: u8 = 1;
 /// Bytes of the header; the body follows.
 pub const LEN: usize = 17;
 /// Where in the header the position stands (first byte, one past the last): big-endian, so that the greater
@@ -21,17 +24,18 @@ pub struct Position {
     pub next_index: u32,
 }
 
-pub(crate) fn write(writer: &mut Writer, position: Position) {
-    writer.byte(VERSION);
+pub(crate) fn write(writer: &mut Writer, version: u8, position: Position) {
+    writer.byte(version);
     writer.raw(&position.epoch.to_be_bytes());
     writer.raw(&position.next_offset.cast_unsigned().to_be_bytes());
     writer.raw(&position.next_index.to_be_bytes());
 }
 
-pub(crate) fn read(scanner: &mut Scanner<'_>) -> Result<Position, DecodeError> {
-    let version = scanner.byte()?;
-    if version != VERSION {
-        return Err(DecodeError::Version(version));
+/// The version, from 1 to `newest`, and the position: the header is the same in all of them.
+pub(crate) fn read(scanner: &mut Scanner<'_>, newest: u8) -> Result<(u8, Position), DecodeError> {
+    let found = scanner.byte()?;
+    if found == 0 || found > newest {
+        return Err(DecodeError::Version { found, newest });
     }
     let epoch = scanner.word32()?.swap_bytes();
     let next_offset = scanner.word64()?.swap_bytes().cast_signed();
@@ -39,15 +43,15 @@ pub(crate) fn read(scanner: &mut Scanner<'_>) -> Result<Position, DecodeError> {
     if next_offset < 0 {
         return Err(DecodeError::Range("next offset"));
     }
-    Ok(Position { epoch, next_offset, next_index })
+    Ok((found, Position { epoch, next_offset, next_index }))
 }
 
-/// The position of an encoded state, without decoding the rest.
+/// The position of an encoded state of a user or an item, without decoding the rest.
 ///
 /// # Errors
 /// When the bytes are too short or of an unknown version.
 pub fn peek(bytes: &[u8]) -> Result<Position, DecodeError> {
-    read(&mut Scanner::new(bytes))
+    read(&mut Scanner::new(bytes), USER_VERSION.max(ITEM_VERSION)).map(|(_, position)| position)
 }
 
 #[cfg(test)]
@@ -58,7 +62,7 @@ mod tests {
 
     fn bytes(position: Position) -> Vec<u8> {
         let mut writer = Writer::default();
-        write(&mut writer, position);
+        write(&mut writer, USER_VERSION, position);
         writer.0
     }
 
@@ -79,8 +83,8 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_refused() {
-        assert_eq!(peek(&[9; LEN]), Err(DecodeError::Version(9)));
-        assert_eq!(peek(&[VERSION; 5]), Err(DecodeError::Truncated));
+        assert_eq!(peek(&[9; LEN]), Err(DecodeError::Version { found: 9, newest: 2 }));
+        assert_eq!(peek(&[USER_VERSION; 5]), Err(DecodeError::Truncated));
         let mut negative = bytes(Position::default());
         negative[5] = 0xff;
         assert_eq!(peek(&negative), Err(DecodeError::Range("next offset")));

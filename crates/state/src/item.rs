@@ -82,6 +82,13 @@ impl ItemState {
         Self::default()
     }
 
+    /// An empty state whose list keeps up to `pairs_max` pairs instead of 64: it shows what the bound loses. It is
+    /// for reading; its bytes are decodable only up to the bound.
+    #[must_use]
+    pub fn with_pairs_max(pairs_max: usize) -> Self {
+        Self { pairs: Pairs::with_max(pairs_max), ..Self::default() }
+    }
+
     /// # Errors
     /// When the bytes are not an encoded state of a known version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {

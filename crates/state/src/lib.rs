@@ -9,6 +9,7 @@ pub mod header;
 mod wire;
 pub mod window;
 pub mod ring;
+mod weight;
 pub mod top;
 pub mod user;
 pub mod signal;

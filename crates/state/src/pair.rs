@@ -38,13 +38,29 @@ pub struct Pair {
 
 /// The list. A newcomer replaces the weakest, whose mass stays in the total: inheriting its count instead
 /// would be worse by .03 of recall.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pairs {
     pub(crate) kept: Vec<Pair>,
     pub(crate) total: f64,
+    /// Most pairs kept: [`PAIRS_MAX`], but where it is measured what that bound loses.
+    max: usize,
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::with_max(PAIRS_MAX)
+    }
 }
 
 impl Pairs {
+    pub(crate) fn with_max(max: usize) -> Self {
+        Self { kept: Vec::new(), total: 0.0, max }
+    }
+
+    pub(crate) fn from_parts(kept: Vec<Pair>, total: f64) -> Self {
+        Self { kept, total, max: PAIRS_MAX }
+    }
+
     pub(crate) fn age(&mut self, elapsed_ms: i64) {
         let factor = factor(elapsed_ms, PAIR_HALF_LIFE_MS);
         self.total = scaled(self.total, factor);
@@ -57,7 +73,7 @@ impl Pairs {
         self.total += weight;
         if let Some(known) = self.kept.iter_mut().find(|pair| pair.other == other) {
             known.weight += weight;
-        } else if self.kept.len() < PAIRS_MAX {
+        } else if self.kept.len() < self.max {
             self.kept.push(Pair { other, weight });
         } else if let Some(weakest) = self.weakest() {
             self.kept[weakest] = Pair { other, weight };

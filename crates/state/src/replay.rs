@@ -7,6 +7,7 @@ use upnext_common::item::ItemHash;
 
 use crate::header::Position;
 use crate::item::ItemState;
+use crate::pair::PAIRS_MAX;
 use crate::signal::{Signal, SignalBatch};
 use crate::user::{Applied, UserState};
 
@@ -59,18 +60,32 @@ impl Replayed {
 }
 
 /// The state of everyone and everything after a sequence of events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Replay {
     pub users: HashMap<OwnedSubject, UserState>,
     pub items: HashMap<ItemHash, ItemState>,
     next_offset: i64,
     next_signal: i64,
+    pairs_max: usize,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self::with_pairs_max(PAIRS_MAX)
+    }
 }
 
 impl Replay {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose items keep other than 64 pairs: see [`ItemState::with_pairs_max`].
+    #[must_use]
+    pub fn with_pairs_max(pairs_max: usize) -> Self {
+        let (users, items) = (HashMap::new(), HashMap::new());
+        Self { users, items, next_offset: 0, next_signal: 0, pairs_max }
     }
 
     /// Applies the next event of one log: to its user, and what follows from that to items.
@@ -90,7 +105,8 @@ impl Replay {
         let applied = user.apply(event, record_ms, offset, &mut signals);
         for signal in &signals {
             let at = Position { epoch: 0, next_offset: self.next_signal, next_index: 0 };
-            self.items.entry(signal.item).or_default().apply(signal, at);
+            let item = self.items.entry(signal.item);
+            item.or_insert_with(|| ItemState::with_pairs_max(self.pairs_max)).apply(signal, at);
             self.next_signal += 1;
         }
         Replayed { applied, signals }

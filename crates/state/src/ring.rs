@@ -73,10 +73,14 @@ impl Ring {
             .filter(move |item| newer.replace(*item) != Some(*item))
     }
 
-    /// The newest events of both; at equal times `self`'s stand first.
+    /// The newest events of both. What happened at the same time is ordered by what it is, since nobody knows which
+    /// part saw it first; a ring that is alone keeps its order of arrival.
     pub(crate) fn merged(&self, other: &Self) -> Self {
+        if self.0.is_empty() || other.0.is_empty() {
+            return if self.0.is_empty() { other.clone() } else { self.clone() };
+        }
         let mut events: Vec<RingEvent> = self.0.iter().chain(&other.0).copied().collect();
-        events.sort_by_key(|event| event.time_ms);
+        events.sort_unstable_by_key(|event| (event.time_ms, event.session, event.item, event.kind));
         let surplus = events.len().saturating_sub(RING_MAX);
         events.drain(..surplus);
         Self(events)

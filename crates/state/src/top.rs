@@ -1,13 +1,20 @@
 //! The items a user comes back to: decayed weight, number of times, number of sessions.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
 use upnext_common::item::ItemHash;
 
-use crate::half_life::{DAY_MS, decay};
+use crate::half_life::DAY_MS;
+use crate::weight::{Fade, Weight};
 
 /// Most items kept per user.
 pub const TOP_MAX: usize = 32;
 /// Half-life of an interaction's weight.
 pub const TOP_HALF_LIFE_MS: i64 = 30 * DAY_MS;
+/// Interactions with one item and sessions of it are counted no further.
+pub(crate) const REPEATS_MAX: u32 = (1 << 27) - 1;
+pub(crate) const SESSIONS_MAX: u32 = (1 << 24) - 1;
 
 /// One item as it is read at a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,12 +29,14 @@ pub struct TopItem {
     pub last_ms: i64,
 }
 
+/// An interaction's weight, halved every 30 days.
+pub(crate) type TopWeight = Weight<TOP_HALF_LIFE_MS>;
+
 /// One item as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) item: ItemHash,
-    /// Weight at `last_ms`. Kept as f32, which is how it is encoded: nothing is lost on the way.
-    pub(crate) weight: f32,
+    pub(crate) weight: TopWeight,
     pub(crate) repeats: u32,
     pub(crate) sessions: u32,
     pub(crate) last_ms: i64,
@@ -36,83 +45,85 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    fn weight_at(&self, now_ms: i64) -> f64 {
-        decay(f64::from(self.weight), now_ms - self.last_ms, TOP_HALF_LIFE_MS)
+    pub(crate) fn once(item: ItemHash, time_ms: i64, session: u32) -> Self {
+        let weight = TopWeight::one(time_ms);
+        Self { item, weight, repeats: 1, sessions: 1, last_ms: time_ms, session }
     }
 
-    /// Adds one interaction, or as many as another list has seen.
-    fn add(&mut self, more: &Self) {
-        let newest_ms = self.last_ms.max(more.last_ms);
-        self.weight = (self.weight_at(newest_ms) + more.weight_at(newest_ms)) as f32;
-        self.repeats = self.repeats.saturating_add(more.repeats);
-        let shared = u32::from(self.session == more.session);
-        self.sessions = self.sessions.saturating_add(more.sessions - shared);
-        if more.last_ms >= self.last_ms {
-            self.session = more.session;
-        }
-        self.last_ms = newest_ms;
+    /// Adds interactions; those of the newest session are no further session where `more` is of that one too.
+    fn add(&mut self, more: &Self, is_same_session: bool) {
+        self.weight.add(&more.weight);
+        self.repeats = REPEATS_MAX.min(self.repeats + more.repeats);
+        let sessions = (self.sessions + more.sessions).saturating_sub(u32::from(is_same_session));
+        self.sessions = SESSIONS_MAX.min(sessions);
+        let newest = (self.last_ms, self.session).max((more.last_ms, more.session));
+        (self.last_ms, self.session) = newest;
+    }
+
+    /// Stronger is greater; of equally strong ones the later, then the one with the smaller hash.
+    fn strength(&self) -> (i64, u64, i64, Reverse<ItemHash>) {
+        let (exponent, mantissa) = self.weight.rank();
+        (exponent, mantissa, self.last_ms, Reverse(self.item))
     }
 }
 
-/// At most [`TOP_MAX`] items. A newcomer replaces the weakest.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// At most [`TOP_MAX`] items where events made it: a newcomer replaces the weakest. What was merged has all that its
+/// parts have, by item, an item perhaps several times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Top(pub(crate) Vec<Kept>);
 
 impl Top {
-    pub(crate) fn add(&mut self, item: ItemHash, time_ms: i64, session: u64, newest_ms: i64) {
-        let session = session as u32;
-        let one = Kept { item, weight: 1.0, repeats: 1, sessions: 1, last_ms: time_ms, session };
-        self.take(&one, newest_ms);
-    }
-
-    fn take(&mut self, more: &Kept, newest_ms: i64) {
-        if let Some(known) = self.0.iter_mut().find(|known| known.item == more.item) {
-            known.add(more);
+    pub(crate) fn add(&mut self, item: ItemHash, time_ms: i64, session: u64) {
+        let one = Kept::once(item, time_ms, session as u32);
+        if let Some(known) = self.0.iter_mut().find(|known| known.item == item) {
+            known.add(&one, known.session == one.session);
         } else if self.0.len() < TOP_MAX {
-            self.0.push(*more);
-        } else if let Some(weakest) = self.weakest(newest_ms) {
-            self.0[weakest] = *more;
+            self.0.push(one);
+        } else if let Some(weakest) = self.0.iter_mut().min_by_key(|known| known.strength()) {
+            *weakest = one;
         }
     }
 
-    fn weakest(&self, newest_ms: i64) -> Option<usize> {
-        let rank = |kept: &Kept| (kept.weight_at(newest_ms), kept.last_ms, kept.item);
-        let by_rank = |a: &(f64, i64, ItemHash), b: &(f64, i64, ItemHash)| {
-            a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(b.2.cmp(&a.2))
-        };
-        let ranked = self.0.iter().map(rank).enumerate();
-        ranked.min_by(|a, b| by_rank(&a.1, &b.1)).map(|(at, _)| at)
-    }
-
-    /// Strongest first.
+    /// The strongest [`TOP_MAX`], strongest first, at a moment that no interaction is after.
     pub(crate) fn at(&self, now_ms: i64) -> Vec<TopItem> {
-        let read = |kept: &Kept| TopItem {
+        let mut ranked: Vec<_> =
+            self.folded().iter().map(|kept| (kept.strength(), *kept)).collect();
+        ranked.sort_unstable_by_key(|(strength, _)| Reverse(*strength));
+        ranked.truncate(TOP_MAX);
+        let fade = Fade::to(now_ms);
+        let read = |kept: Kept| TopItem {
             item: kept.item,
-            weight: kept.weight_at(now_ms),
+            weight: kept.weight.at(fade),
             repeats: kept.repeats,
             sessions: kept.sessions,
             last_ms: kept.last_ms,
         };
-        let mut items: Vec<TopItem> = self.0.iter().map(read).collect();
-        items.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.item.cmp(&b.item)));
-        items
+        ranked.into_iter().map(|(_, kept)| read(kept)).collect()
     }
 
-    /// The strongest items of both lists together.
-    pub(crate) fn merged(&self, other: &Self, newest_ms: i64) -> Self {
-        let mut all = self.0.clone();
-        for kept in &other.0 {
-            match all.iter_mut().find(|known| known.item == kept.item) {
-                Some(known) => known.add(kept),
-                None => all.push(*kept),
+    /// What both know, side by side in one order: folding or cutting it here would make the order of merges count.
+    pub(crate) fn merged(&self, other: &Self) -> Self {
+        let mut all = [self.0.as_slice(), other.0.as_slice()].concat();
+        all.sort_unstable_by_key(|kept| {
+            let numbers = (kept.repeats, kept.sessions, kept.weight.units, kept.weight.depth);
+            (kept.item, kept.last_ms, kept.session, numbers)
+        });
+        Self(all)
+    }
+
+    /// Each item once: of what was merged, its parts put together. A session that two parts end with is one.
+    fn folded(&self) -> Cow<'_, [Kept]> {
+        if !self.0.is_sorted_by_key(|kept| kept.item) {
+            return Cow::Borrowed(&self.0);
+        }
+        let mut folded: Vec<Kept> = Vec::with_capacity(self.0.len());
+        for kept in &self.0 {
+            match folded.last_mut().filter(|last| last.item == kept.item) {
+                Some(last) => last.add(kept, last.session == kept.session),
+                None => folded.push(*kept),
             }
         }
-        all.sort_by(|a, b| {
-            let strength = b.weight_at(newest_ms).total_cmp(&a.weight_at(newest_ms));
-            strength.then(b.last_ms.cmp(&a.last_ms)).then(a.item.cmp(&b.item))
-        });
-        all.truncate(TOP_MAX);
-        Self(all)
+        Cow::Owned(folded)
     }
 }
 

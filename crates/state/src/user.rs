@@ -1,6 +1,7 @@
 //! What the log says about one user.
 
 mod codec;
+mod merge;
 
 use std::sync::Arc;
 
@@ -69,7 +70,8 @@ impl UserState {
         codec::decode(bytes)
     }
 
-    /// At most [`crate::USER_BYTES_MAX`] bytes; begins with the header.
+    /// Begins with the header. At most [`crate::USER_BYTES_MAX`] bytes, unless it was merged: a merged state is logged
+    /// with a decision, but not stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
@@ -138,34 +140,6 @@ impl UserState {
         Applied::Counted
     }
 
-    /// Both states as one, for reading: counts add up, the newest events and the strongest items stay.
-    /// Commutative. The position of the result means nothing and it is never stored.
-    #[must_use]
-    pub fn merge(&self, other: &Self) -> Self {
-        let (first, second) =
-            if self.encode() <= other.encode() { (self, other) } else { (other, self) };
-        let newest_ms = first.newest_ms.max(second.newest_ms);
-        let mut panes = first.panes.clone();
-        for ((panes, other), window) in panes.iter_mut().zip(&second.panes).zip(WINDOWS) {
-            *panes = panes.merged(other, window, newest_ms);
-        }
-        let mut lifetime = first.lifetime;
-        for (count, more) in lifetime.iter_mut().zip(second.lifetime) {
-            *count += more;
-        }
-        Self {
-            position: Position::default(),
-            newest_ms,
-            lifetime,
-            sessions: first.sessions + second.sessions,
-            panes,
-            ring: first.ring.merged(&second.ring),
-            top: first.top.merged(&second.top, newest_ms),
-            hidden: united(&first.hidden, &second.hidden, HIDDEN_MAX),
-            seen: united(&first.seen, &second.seen, SEEN_MAX),
-        }
-    }
-
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -191,10 +165,11 @@ impl UserState {
         std::array::from_fn(|at| self.panes[at].counts(WINDOWS[at], now_ms))
     }
 
-    /// Items the user comes back to, strongest at `now_ms` first.
+    /// Items the user comes back to, strongest at `now_ms` (or at the newest event, if that is later) first; at most
+    /// [`crate::top::TOP_MAX`].
     #[must_use]
     pub fn top_items(&self, now_ms: i64) -> Vec<TopItem> {
-        self.top.at(now_ms)
+        self.top.at(now_ms.max(self.newest_ms))
     }
 
     /// Items the user wants no more, oldest first.
@@ -282,7 +257,7 @@ impl UserState {
         let is_repeat = before.first() == Some(&item);
         let opens_session = !self.ring.knows_session(session);
         self.sessions += u64::from(opens_session);
-        self.top.add(item, time_ms, session, self.newest_ms);
+        self.top.add(item, time_ms, session);
         out.push(moment.count(id, kind, is_repeat, opens_session));
         if is_repeat {
             return;
@@ -308,15 +283,6 @@ impl Moment {
         let what = What::Count { item_id: Arc::from(id), kind, is_repeat, opens_session };
         Signal { item: ItemHash::of(id), time_ms: self.time_ms, what }
     }
-}
-
-/// All of `first`, then what only `second` has; at most `max`, the last ones.
-fn united<T: Copy + PartialEq>(first: &[T], second: &[T], max: usize) -> Vec<T> {
-    let mut all = first.to_vec();
-    all.extend(second.iter().filter(|value| !first.contains(value)));
-    let surplus = all.len().saturating_sub(max);
-    all.drain(..surplus);
-    all
 }
 
 #[cfg(test)]

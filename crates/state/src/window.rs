@@ -77,7 +77,7 @@ impl Panes {
         sums
     }
 
-    /// Both together, as of the later `newest_ms`.
+    /// Both together, as of the later `newest_ms`. What one part has forgotten by then both have to.
     pub(crate) fn merged(&self, other: &Self, window: Window, newest_ms: i64) -> Self {
         let mut merged = self.clone();
         for pane in &other.0 {
@@ -154,7 +154,8 @@ fn read_counts(scanner: &mut Scanner<'_>) -> Result<[u16; KINDS], DecodeError> {
     for (kind, count) in counts.iter_mut().enumerate() {
         if mask >> kind & 1 == 1 {
             let value = scanner.varint()?;
-            let bounded = u16::try_from(value).ok().filter(|value| *value <= PANE_COUNT_MAX);
+            let bounded = u16::try_from(value).ok();
+            let bounded = bounded.filter(|value| (1..=PANE_COUNT_MAX).contains(value));
             *count = bounded.ok_or(DecodeError::Range("pane count"))?;
         }
     }

@@ -5,8 +5,11 @@ use thiserror::Error;
 /// Why bytes are not an encoded state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    #[error("version {0} of the encoding is not known")]
-    Version(u8),
+    #[error(
+        "version {found} of the encoding is not known, {newest} is the newest that is: was it written by a newer \
+         program?"
+    )]
+    Version { found: u8, newest: u8 },
     #[error("the bytes end in the middle of a value")]
     Truncated,
     #[error("{0} is out of its range")]
@@ -120,6 +123,22 @@ impl<'a> Scanner<'a> {
 
     pub(crate) fn word64(&mut self) -> Result<u64, DecodeError> {
         Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub(crate) fn words32(
+        &mut self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = u32> + use<'a>, DecodeError> {
+        let (words, _) = self.raw(count.saturating_mul(4))?.as_chunks::<4>();
+        Ok(words.iter().map(|word| u32::from_le_bytes(*word)))
+    }
+
+    pub(crate) fn words64(
+        &mut self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = u64> + use<'a>, DecodeError> {
+        let (words, _) = self.raw(count.saturating_mul(8))?.as_chunks::<8>();
+        Ok(words.iter().map(|word| u64::from_le_bytes(*word)))
     }
 
     /// A finite value, not below zero.

@@ -12,7 +12,7 @@ mod score;
 mod walk;
 
 pub use answers::{differences, read_answers, write_answers};
-pub use offline::{Offline, Outcome, answers_of, ask, fitted, offline};
+pub use offline::{Offline, Outcome, answers_from, answers_of, ask, fitted, offline};
 pub use queries::{ANSWER_ITEMS_MAX, Cuts, FrozenQuery, QueryPlan, cuts, queries};
 pub use report::{Cohort, Kind, Report, Totals};
 pub use score::{Answer, MEASURE_NAMES, Measures, measure, score};

@@ -21,13 +21,19 @@ impl LiveReplay {
     /// Knows the catalogue and no event yet.
     #[must_use]
     pub fn new(items: &[Item]) -> Self {
+        Self::of(Replay::new(), items)
+    }
+
+    /// The same, applied from here on by `replay`.
+    #[must_use]
+    pub fn of(replay: Replay, items: &[Item]) -> Self {
         let mut live = LiveItems::new();
         for item in items {
             if let Err(collision) = live.put_item(item) {
                 warn!(%collision, "item is left out");
             }
         }
-        Self { live, ..Self::default() }
+        Self { replay, live, changed: BTreeSet::new() }
     }
 
     pub fn apply(&mut self, event: &Event, record_ms: i64) {

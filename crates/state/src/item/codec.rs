@@ -4,14 +4,14 @@ use upnext_common::event::EventType;
 use upnext_common::item::ItemHash;
 
 use super::{ItemState, Tally};
-use crate::header;
+use crate::header::{self, ITEM_VERSION};
 use crate::pair::{PAIRS_MAX, Pair, Pairs};
 use crate::signal::ITEM_ID_BYTES_MAX;
 use crate::wire::{DecodeError, Scanner, Writer};
 
 pub(super) fn encode(state: &ItemState) -> Vec<u8> {
     let mut writer = Writer(Vec::with_capacity(256 + 16 * state.pairs.kept.len()));
-    header::write(&mut writer, state.position);
+    header::write(&mut writer, ITEM_VERSION, state.position);
     writer.text(&state.item_id);
     writer.signed(state.at_ms);
     writer.byte(u8::from(state.first_seen_ms.is_some()));
@@ -36,7 +36,7 @@ pub(super) fn encode(state: &ItemState) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<ItemState, DecodeError> {
     let mut scanner = Scanner::new(bytes);
-    let position = header::read(&mut scanner)?;
+    let (_, position) = header::read(&mut scanner, ITEM_VERSION)?;
     let item_id = scanner.text(ITEM_ID_BYTES_MAX)?.to_owned();
     let at_ms = scanner.signed()?;
     let is_seen = scanner.byte()? == 1;
@@ -99,5 +99,5 @@ fn read_pairs(scanner: &mut Scanner<'_>) -> Result<Pairs, DecodeError> {
         let other = ItemHash(scanner.word64()?);
         kept.push(Pair { other, weight: scanner.float("pair")? });
     }
-    Ok(Pairs { kept, total })
+    Ok(Pairs::from_parts(kept, total))
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use upnext_common::item::ItemHash;
 
 use super::*;
+use crate::sample::cases;
 use crate::signal::Direction;
 
 const START_MS: i64 = 1_700_000_000_000;
@@ -36,7 +37,7 @@ fn signals() -> impl Strategy<Value = Vec<Signal>> {
             _ => count(time_ms, kind, is_repeat, opens && kind.is_interaction()),
         }
     });
-    proptest::collection::vec(made, 1..200).prop_map(|mut all| {
+    proptest::collection::vec(made, 1..60).prop_map(|mut all| {
         all.sort_by_key(|signal| signal.time_ms / (36 * HOUR_MS));
         all
     })
@@ -66,17 +67,42 @@ fn check_close(found: f64, expected: f64) {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
-    fn a_round_trip_changes_nothing(signals in signals()) {
-        let mut kept = ItemState::new();
-        let mut stored = ItemState::new();
-        for (signal, index) in signals.iter().zip(0..) {
-            kept.apply(signal, position(3, index));
-            stored = ItemState::decode(&stored.encode()).unwrap();
-            stored.apply(signal, position(3, index));
+    fn decoding_what_was_encoded_changes_nothing(signals in signals()) {
+        let state = run(&signals);
+        let stored = ItemState::decode(&state.encode()).unwrap();
+        prop_assert_eq!(stored.encode(), state.encode());
+        prop_assert_eq!(stored, state);
+    }
+
+    /// Stored after `stored` signals of batches of three, begun again up to 20 signals before that, twice.
+    #[test]
+    fn a_crash_anywhere_equals_no_crash(
+        signals in signals(), crashes in proptest::collection::vec((0..60_usize, 0..20_usize), 1..3),
+    ) {
+        let at = |number: usize| {
+            let number = u32::try_from(number).unwrap();
+            position(i64::from(number / 3), number % 3)
+        };
+        let follow = |state: &mut ItemState, from: usize, to: usize| {
+            for (number, signal) in signals.iter().enumerate().take(to).skip(from) {
+                state.apply(signal, at(number));
+            }
+        };
+        let mut whole = ItemState::new();
+        follow(&mut whole, 0, signals.len());
+        let mut state = ItemState::new();
+        let mut from = 0;
+        for (stored, back) in crashes {
+            let stored = stored.min(signals.len()).max(from);
+            follow(&mut state, from, stored);
+            state = ItemState::decode(&state.encode()).unwrap();
+            from = stored.saturating_sub(back);
         }
-        prop_assert_eq!(&kept, &stored);
-        prop_assert_eq!(kept.encode(), stored.encode());
+        follow(&mut state, from, signals.len());
+        prop_assert_eq!(state.encode(), whole.encode());
     }
 
     #[test]
@@ -124,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn replaying_any_suffix_changes_nothing(signals in signals(), cut in 0..200_usize) {
+    fn replaying_any_suffix_changes_nothing(signals in signals(), cut in 0..60_usize) {
         let mut state = run(&signals);
         let before = state.encode();
         for (signal, offset) in signals.iter().zip(0..).skip(cut.min(signals.len())) {
@@ -136,7 +162,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         if let Some(version) = bytes.first_mut() {
-            *version = crate::header::VERSION;
+            *version = crate::header::ITEM_VERSION;
         }
         drop(ItemState::decode(&bytes));
     }

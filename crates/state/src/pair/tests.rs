@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::half_life::DAY_MS;
+use crate::sample::cases;
 
 #[test]
 fn weights_fall_with_distance() {
@@ -20,7 +21,7 @@ fn weights_fall_with_distance() {
 
 /// (days since the one before, other, distance)
 fn arrivals(others: u64) -> impl Strategy<Value = Vec<(i64, u64, u8)>> {
-    proptest::collection::vec((0..9_i64, 0..others, 1..=5_u8), 1..400)
+    proptest::collection::vec((0..9_i64, 0..others, 1..=5_u8), 1..150)
 }
 
 /// The list, the exact weights by other, and the exact total, at the last arrival.
@@ -40,6 +41,8 @@ fn run(arrivals: &[(i64, u64, u8)]) -> (Pairs, BTreeMap<u64, f64>, f64) {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn the_total_is_exact_whatever_was_dropped(arrivals in arrivals(300)) {
         let (pairs, exact, total) = run(&arrivals);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::header;
-use crate::sample::{NOON_MS, body, event, events, view};
+use crate::sample::{NOON_MS, body, cases, event, events, view};
 use crate::signal::SignalEntry;
 
 fn entries(offset: i64, signals: &[Signal]) -> Vec<SignalEntry> {
@@ -13,8 +13,10 @@ fn entries(offset: i64, signals: &[Signal]) -> Vec<SignalEntry> {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
-    fn through_batches_items_come_out_the_same(events in events(80), repeated in 0..80_usize) {
+    fn through_batches_items_come_out_the_same(events in events(30), repeated in 0..30_usize) {
         let mut replay = Replay::new();
         let mut batches = Vec::new();
         for (event, offset) in events.iter().zip(0..) {

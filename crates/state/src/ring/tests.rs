@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::sample::cases;
 
 fn ring_event(time_ms: i64, item: u64, session: u64) -> RingEvent {
     RingEvent { kind: EventType::ItemClicked, item: Some(ItemHash(item)), time_ms, session }
@@ -23,6 +24,8 @@ fn filled(events: &[RingEvent]) -> Ring {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn it_keeps_the_newest_in_stable_order(events in arrivals()) {
         let mut sorted = events.clone();

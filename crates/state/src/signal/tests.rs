@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::sample::cases;
 
 fn what() -> impl Strategy<Value = What> {
     let count = ("[a-z0-9é]{0,12}", 0..10_u8, any::<bool>(), any::<bool>()).prop_map(
@@ -28,6 +29,8 @@ fn entry() -> impl Strategy<Value = SignalEntry> {
 }
 
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn batches_come_back(
         source_partition: i32,

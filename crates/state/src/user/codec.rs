@@ -1,24 +1,43 @@
 //! The encoding of a user's state: header, counters, panes, ring, top items, hidden items, event ids.
 //!
-//! Items and sessions of the ring and of the top items stand once in a table and are spoken of by index.
+//! Items of the ring and of the top items, and sessions of the ring, stand once in a table and are spoken of by index.
+//! Only the newest version is written; every older one is decoded into today's state.
+
+mod table;
+mod top;
 
 use upnext_common::event::EventType;
 use upnext_common::item::ItemHash;
 
+use self::table::Table;
+use super::merge::PARTS_MAX;
 use super::{HIDDEN_MAX, SEEN_MAX, UserState};
 use crate::USER_BYTES_MAX;
-use crate::header;
+use crate::header::{self, USER_VERSION};
 use crate::ring::{RING_MAX, Ring, RingEvent};
-use crate::top::{Kept, TOP_MAX, Top};
+use crate::top::{TOP_MAX, Top};
 use crate::window::{Panes, WINDOWS};
 use crate::wire::{DecodeError, Scanner, Writer};
 
 /// Marks in a ring event's first byte that an item follows.
 const HAS_ITEM: u8 = 0x80;
+/// Most items that the table may speak of.
+const ITEMS_MAX: usize = RING_MAX + PARTS_MAX * TOP_MAX;
+
+/// What the versions differ in: one reader for each, from 1 to the newest.
+const TOP_READERS: [ReadTop; USER_VERSION as usize] = [top::read_v1, top::read];
+type ReadTop = fn(&mut Scanner<'_>, &Around<'_>) -> Result<Top, DecodeError>;
+
+/// What has been read before the top items and what they may refer to.
+struct Around<'a> {
+    newest_ms: i64,
+    items: &'a Table,
+    ring: &'a Ring,
+}
 
 pub(super) fn encode(state: &UserState) -> Vec<u8> {
     let mut writer = Writer(Vec::with_capacity(512));
-    header::write(&mut writer, state.position);
+    header::write(&mut writer, USER_VERSION, state.position);
     writer.signed(state.newest_ms);
     write_lifetime(&mut writer, state);
     for panes in &state.panes {
@@ -28,31 +47,34 @@ pub(super) fn encode(state: &UserState) -> Vec<u8> {
         .and(state.top.0.iter().map(|kept| kept.item.0));
     items.write(&mut writer);
     write_ring(&mut writer, &state.ring, &items);
-    write_top(&mut writer, &state.top, &items, state.newest_ms);
+    top::write(&mut writer, &state.top, &items, state);
     writer.count(state.hidden.len());
     state.hidden.iter().for_each(|item| writer.word64(item.0));
     writer.count(state.seen.len());
     state.seen.iter().for_each(|id| writer.word32(*id));
-    debug_assert!(writer.0.len() <= USER_BYTES_MAX, "{} bytes", writer.0.len());
+    let is_merged = state.top.0.len() > TOP_MAX || state.hidden.len() > HIDDEN_MAX;
+    debug_assert!(is_merged || writer.0.len() <= USER_BYTES_MAX, "{} bytes", writer.0.len());
     writer.0
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<UserState, DecodeError> {
     let mut scanner = Scanner::new(bytes);
-    let mut state = UserState::at_position(header::read(&mut scanner)?);
+    let (version, position) = header::read(&mut scanner, USER_VERSION)?;
+    let read_top = TOP_READERS[usize::from(version) - 1];
+    let mut state = UserState::at_position(position);
     state.newest_ms = scanner.signed()?;
     read_lifetime(&mut scanner, &mut state)?;
     for (panes, window) in state.panes.iter_mut().zip(WINDOWS) {
         *panes = Panes::read(&mut scanner, window)?;
     }
-    let items = Table::read(&mut scanner, RING_MAX + TOP_MAX)?;
+    let items = Table::read(&mut scanner, ITEMS_MAX)?;
     state.ring = read_ring(&mut scanner, &items)?;
-    state.top = read_top(&mut scanner, &items, state.newest_ms)?;
-    let hidden = scanner.count(HIDDEN_MAX, "number of hidden items")?;
-    let hidden = (0..hidden).map(|_| scanner.word64().map(ItemHash));
-    state.hidden = hidden.collect::<Result<_, _>>()?;
+    let around = Around { newest_ms: state.newest_ms, items: &items, ring: &state.ring };
+    state.top = read_top(&mut scanner, &around)?;
+    let hidden = scanner.count(PARTS_MAX * HIDDEN_MAX, "number of hidden items")?;
+    state.hidden = scanner.words64(hidden)?.map(ItemHash).collect();
     let seen = scanner.count(SEEN_MAX, "number of event ids")?;
-    state.seen = (0..seen).map(|_| scanner.word32()).collect::<Result<_, _>>()?;
+    state.seen = scanner.words32(seen)?.collect();
     scanner.end()?;
     Ok(state)
 }
@@ -117,83 +139,4 @@ fn read_ring(scanner: &mut Scanner<'_>, items: &Table) -> Result<Ring, DecodeErr
         events.push(RingEvent { kind, item: item.transpose()?, time_ms, session });
     }
     Ok(Ring::from_ordered(events))
-}
-
-fn write_top(writer: &mut Writer, top: &Top, items: &Table, newest_ms: i64) {
-    writer.count(top.0.len());
-    for kept in &top.0 {
-        writer.count(items.index_of(kept.item.0));
-        writer.varint(u64::from(kept.repeats));
-        if kept.repeats > 1 {
-            writer.word32(kept.weight.to_bits());
-            writer.varint(u64::from(kept.sessions));
-        }
-        writer.signed(newest_ms.wrapping_sub(kept.last_ms));
-        writer.word32(kept.session);
-    }
-}
-
-fn read_top(scanner: &mut Scanner<'_>, items: &Table, newest_ms: i64) -> Result<Top, DecodeError> {
-    let length = scanner.count(TOP_MAX, "number of top items")?;
-    let mut top = Vec::with_capacity(length);
-    for _ in 0..length {
-        let item = ItemHash(items.read_entry(scanner)?);
-        let repeats = read_u32(scanner)?;
-        let (weight, sessions) = if repeats > 1 { read_strength(scanner)? } else { (1.0, 1) };
-        let last_ms = newest_ms.wrapping_sub(scanner.signed()?);
-        let session = scanner.word32()?;
-        top.push(Kept { item, weight, repeats, sessions, last_ms, session });
-    }
-    Ok(Top(top))
-}
-
-/// Weight and sessions of an item that came more than once; of one visit both are 1.
-fn read_strength(scanner: &mut Scanner<'_>) -> Result<(f32, u32), DecodeError> {
-    let weight = f32::from_bits(scanner.word32()?);
-    if weight.is_finite() && weight >= 0.0 {
-        Ok((weight, read_u32(scanner)?))
-    } else {
-        Err(DecodeError::Range("weight"))
-    }
-}
-
-fn read_u32(scanner: &mut Scanner<'_>) -> Result<u32, DecodeError> {
-    u32::try_from(scanner.varint()?).map_err(|_| DecodeError::Range("a count"))
-}
-
-/// Distinct hashes in order of first appearance.
-struct Table(Vec<u64>);
-
-impl Table {
-    fn of(hashes: impl Iterator<Item = u64>) -> Self {
-        Self(Vec::new()).and(hashes)
-    }
-
-    fn and(mut self, hashes: impl Iterator<Item = u64>) -> Self {
-        for hash in hashes {
-            if !self.0.contains(&hash) {
-                self.0.push(hash);
-            }
-        }
-        self
-    }
-
-    fn index_of(&self, hash: u64) -> usize {
-        self.0.iter().position(|known| *known == hash).unwrap_or(self.0.len())
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        writer.count(self.0.len());
-        self.0.iter().for_each(|hash| writer.word64(*hash));
-    }
-
-    fn read(scanner: &mut Scanner<'_>, max: usize) -> Result<Self, DecodeError> {
-        let length = scanner.count(max, "length of a table")?;
-        (0..length).map(|_| scanner.word64()).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn read_entry(&self, scanner: &mut Scanner<'_>) -> Result<u64, DecodeError> {
-        let index = scanner.count(usize::MAX, "an index")?;
-        self.0.get(index).copied().ok_or(DecodeError::Range("an index"))
-    }
 }

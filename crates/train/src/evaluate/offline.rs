@@ -77,7 +77,21 @@ pub fn answers_of(
     queries: &[&FrozenQuery],
     on_progress: &mut dyn FnMut(Stage),
 ) -> Result<Vec<Answer>, EvaluateError> {
-    let mut replay = LiveReplay::new(&evaluation.gold.items);
+    let replay = LiveReplay::new(&evaluation.gold.items);
+    answers_from(replay, evaluation, artifact, queries, on_progress)
+}
+
+/// The same from a replay of the caller's making, which has seen nothing yet.
+///
+/// # Errors
+/// As [`answers_of`].
+pub fn answers_from(
+    mut replay: LiveReplay,
+    evaluation: &Offline<'_>,
+    artifact: Option<Arc<Artifact>>,
+    queries: &[&FrozenQuery],
+    on_progress: &mut dyn FnMut(Stage),
+) -> Result<Vec<Answer>, EvaluateError> {
     let mut prepared = Prepared::default();
     let mut answers = Vec::with_capacity(queries.len());
     for step in walk(&evaluation.gold.rows, queries) {

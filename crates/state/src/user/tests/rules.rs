@@ -178,11 +178,3 @@ fn an_erasure_leaves_only_the_position() {
     assert!(state.is_empty());
     assert_eq!(signals, run(&events[..10]).1);
 }
-
-#[test]
-fn an_old_or_foreign_version_is_refused() {
-    let mut bytes = run(&[view(1, NOON_MS, 1)]).0.encode();
-    bytes[0] = 77;
-    assert_eq!(UserState::decode(&bytes), Err(DecodeError::Version(77)));
-    assert_eq!(UserState::decode(&[]), Err(DecodeError::Truncated));
-}

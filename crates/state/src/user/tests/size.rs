@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::half_life::DAY_MS;
+use crate::top::{REPEATS_MAX, SESSIONS_MAX};
+use crate::weight::{DEPTH_MAX, UNITS_MAX};
 
 /// Everything full at once: each bound of each part reached, every number as long as it gets.
 #[test]
@@ -31,12 +33,11 @@ fn the_largest_state_there_can_be_fits() {
         state.seen.push(u32::MAX);
     }
     for at in 0..40 {
-        state.top.add(ItemHash(at), NOON_MS - 30_000 * DAY_MS, at, NOON_MS);
-        state
-            .top
-            .0
-            .iter_mut()
-            .for_each(|kept| (kept.repeats, kept.sessions) = (u32::MAX, u32::MAX));
+        state.top.add(ItemHash(at), NOON_MS - 30_000 * DAY_MS, at);
+        state.top.0.iter_mut().for_each(|kept| {
+            (kept.repeats, kept.sessions) = (REPEATS_MAX, SESSIONS_MAX);
+            (kept.weight.units, kept.weight.depth) = (UNITS_MAX, DEPTH_MAX);
+        });
     }
     state.hidden = (0..128).map(|at| ItemHash(u64::MAX / 5 - at)).collect();
     let bytes = state.encode();
