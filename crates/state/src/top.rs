@@ -86,19 +86,21 @@ impl Top {
 
     /// The strongest [`TOP_MAX`], strongest first, at a moment that no interaction is after.
     pub(crate) fn at(&self, now_ms: i64) -> Vec<TopItem> {
-        let mut ranked: Vec<_> =
-            self.folded().iter().map(|kept| (kept.strength(), *kept)).collect();
-        ranked.sort_unstable_by_key(|(strength, _)| Reverse(*strength));
-        ranked.truncate(TOP_MAX);
         let fade = Fade::to(now_ms);
-        let read = |kept: Kept| TopItem {
+        let read = |kept: &Kept| TopItem {
             item: kept.item,
             weight: kept.weight.at(fade),
             repeats: kept.repeats,
             sessions: kept.sessions,
             last_ms: kept.last_ms,
         };
-        ranked.into_iter().map(|(_, kept)| read(kept)).collect()
+        let mut items: Vec<TopItem> = self.folded().iter().map(read).collect();
+        items.sort_unstable_by(|a, b| {
+            let weight = b.weight.total_cmp(&a.weight);
+            weight.then_with(|| b.last_ms.cmp(&a.last_ms)).then_with(|| a.item.cmp(&b.item))
+        });
+        items.truncate(TOP_MAX);
+        items
     }
 
     /// What both know, side by side in one order: folding or cutting it here would make the order of merges count.

@@ -155,7 +155,9 @@ impl UserState {
     /// Items of interest, newest first, consecutive repeats collapsed: of one session, or of all.
     #[must_use]
     pub fn sequence(&self, session: Option<u64>) -> Vec<ItemHash> {
-        self.ring.sequence(session, i64::MAX).collect()
+        let mut items = Vec::with_capacity(self.ring.events().len());
+        items.extend(self.ring.sequence(session, i64::MAX));
+        items
     }
 
     /// Events by type in each of [`WINDOWS`] ending at `now_ms`. Whole windows need a `now_ms` that is not

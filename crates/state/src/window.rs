@@ -68,8 +68,10 @@ impl Panes {
     pub(crate) fn counts(&self, window: Window, now_ms: i64) -> Counts {
         let first = now_ms.saturating_sub(window.width_ms).div_euclid(window.pane_ms);
         let last = now_ms.div_euclid(window.pane_ms);
+        let from = self.0.partition_point(|pane| pane.index <= first);
+        let seen = self.0[from..].iter().take_while(|pane| pane.index <= last);
         let mut sums = Counts::default();
-        for pane in self.0.iter().filter(|pane| pane.index > first && pane.index <= last) {
+        for pane in seen {
             for (sum, count) in sums.iter_mut().zip(pane.counts) {
                 *sum += u32::from(count);
             }
@@ -146,18 +148,19 @@ fn forward(scanner: &mut Scanner<'_>) -> Result<i64, DecodeError> {
 }
 
 fn read_counts(scanner: &mut Scanner<'_>) -> Result<[u16; KINDS], DecodeError> {
-    let mask = scanner.varint()?;
+    let mut mask = scanner.varint()?;
     if mask == 0 || mask >> KINDS != 0 {
         return Err(DecodeError::Range("pane mask"));
     }
     let mut counts = [0; KINDS];
-    for (kind, count) in counts.iter_mut().enumerate() {
-        if mask >> kind & 1 == 1 {
-            let value = scanner.varint()?;
-            let bounded = u16::try_from(value).ok();
-            let bounded = bounded.filter(|value| (1..=PANE_COUNT_MAX).contains(value));
-            *count = bounded.ok_or(DecodeError::Range("pane count"))?;
+    while mask != 0 {
+        let kind = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        let value = scanner.varint()?;
+        if value == 0 || value > u64::from(PANE_COUNT_MAX) {
+            return Err(DecodeError::Range("pane count"));
         }
+        counts[kind] = value as u16;
     }
     Ok(counts)
 }

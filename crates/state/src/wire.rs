@@ -18,6 +18,8 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
+const LONG: &str = "a variable-length integer";
+
 /// Appends values to a buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Writer(pub(crate) Vec<u8>);
@@ -87,23 +89,39 @@ impl<'a> Scanner<'a> {
     }
 
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
-        Ok(self.array::<1>()?[0])
+        let (byte, rest) = self.0.split_first().ok_or(DecodeError::Truncated)?;
+        self.0 = rest;
+        Ok(*byte)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.0 {
+            // Most of what is written is small.
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
+        for (at, byte) in self.0.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
+            if at == 9 && bits > 1 {
                 break;
             }
-            value |= bits << shift;
-            if byte < 0x80 {
+            value |= bits << (7 * at);
+            if *byte < 0x80 {
+                self.0 = &self.0[at + 1..];
                 return Ok(value);
             }
         }
-        Err(DecodeError::Range("a variable-length integer"))
+        let is_cut = self.0.len() < 10;
+        Err(if is_cut { DecodeError::Truncated } else { DecodeError::Range(LONG) })
     }
 
     /// A length of at most `max`.

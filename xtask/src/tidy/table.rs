@@ -91,10 +91,10 @@ const EXTERNALS: &[External] = &[
 /// What only tests use.
 #[rustfmt::skip]
 const FOR_TESTS: &[External] = &[
-    External("anyhow", &["train"], "examples that only print errors"),
+    External("anyhow", &["state", "train"], "examples that only print errors"),
     External("flate2", &["model"], "reads the gold sets in examples"),
     External("insta", &["*"], "snapshots of verdicts and messages"),
-    External("mimalloc", &["ingest", "features"], "the examples that measure allocate as the product does"),
+    External("mimalloc", &["ingest", "features", "state"], "the examples that measure allocate as the product does"),
     External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
     External("rdkafka", &["broker"], "the real client against the embedded broker"),
     External("tempfile", &["*"], "directories that end with the test"),

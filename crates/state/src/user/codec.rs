@@ -33,7 +33,12 @@ struct Around<'a> {
     newest_ms: i64,
     items: &'a Table,
     ring: &'a Ring,
+    latest: Latest,
 }
+
+/// By item of the table, the place in the ring of the newest interaction with it: none but those that are less than
+/// the ring's length.
+struct Latest([u8; ITEMS_MAX]);
 
 pub(super) fn encode(state: &UserState) -> Vec<u8> {
     let mut writer = Writer(Vec::with_capacity(512));
@@ -68,8 +73,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<UserState, DecodeError> {
         *panes = Panes::read(&mut scanner, window)?;
     }
     let items = Table::read(&mut scanner, ITEMS_MAX)?;
-    state.ring = read_ring(&mut scanner, &items)?;
-    let around = Around { newest_ms: state.newest_ms, items: &items, ring: &state.ring };
+    let (ring, latest) = read_ring(&mut scanner, &items)?;
+    state.ring = ring;
+    let around = Around { newest_ms: state.newest_ms, items: &items, ring: &state.ring, latest };
     state.top = read_top(&mut scanner, &around)?;
     let hidden = scanner.count(PARTS_MAX * HIDDEN_MAX, "number of hidden items")?;
     state.hidden = scanner.words64(hidden)?.map(ItemHash).collect();
@@ -122,10 +128,11 @@ fn write_ring(writer: &mut Writer, ring: &Ring, items: &Table) {
     }
 }
 
-fn read_ring(scanner: &mut Scanner<'_>, items: &Table) -> Result<Ring, DecodeError> {
+fn read_ring(scanner: &mut Scanner<'_>, items: &Table) -> Result<(Ring, Latest), DecodeError> {
     let sessions = Table::read(scanner, RING_MAX)?;
     let length = scanner.count(RING_MAX, "number of recent events")?;
     let mut events = Vec::with_capacity(length);
+    let mut latest = Latest([u8::MAX; ITEMS_MAX]);
     let mut time_ms = 0_i64;
     for at in 0..length {
         let mark = scanner.byte()?;
@@ -134,9 +141,16 @@ fn read_ring(scanner: &mut Scanner<'_>, items: &Table) -> Result<Ring, DecodeErr
             if at == 0 { Some(scanner.signed()?) } else { scanner.varint()?.try_into().ok() };
         let step = step.ok_or(DecodeError::Range("time step"))?;
         time_ms = time_ms.checked_add(step).ok_or(DecodeError::Range("event time"))?;
-        let session = sessions.read_entry(scanner)?;
-        let item = (mark & HAS_ITEM != 0).then(|| items.read_entry(scanner).map(ItemHash));
-        events.push(RingEvent { kind, item: item.transpose()?, time_ms, session });
+        let (_, session) = sessions.read_entry(scanner)?;
+        let mut item = None;
+        if mark & HAS_ITEM != 0 {
+            let (index, hash) = items.read_entry(scanner)?;
+            item = Some(ItemHash(hash));
+            if kind.is_interaction() {
+                latest.0[index] = at as u8;
+            }
+        }
+        events.push(RingEvent { kind, item, time_ms, session });
     }
-    Ok(Ring::from_ordered(events))
+    Ok((Ring::from_ordered(events), latest))
 }

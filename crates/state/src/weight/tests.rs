@@ -88,6 +88,15 @@ proptest! {
 }
 
 #[test]
+fn growth_is_a_power_of_two() {
+    for part_ms in (0..MONTH_MS).step_by(7_654_321).chain([1, MONTH_MS - 1]) {
+        let expected = (part_ms as f64 / MONTH_MS as f64).exp2();
+        let found = growth(part_ms, MONTH_MS);
+        assert!((found / expected - 1.0).abs() < 2e-7, "{part_ms} {found} {expected}");
+    }
+}
+
+#[test]
 fn what_is_too_old_to_matter_is_cut_off() {
     let mut both = sum(&[0; 1_000]);
     both.add(&Weight::one(5 * MONTH_MS));

@@ -33,8 +33,13 @@ impl Table {
         scanner.words64(length).map(|hashes| Self(hashes.collect()))
     }
 
-    pub(super) fn read_entry(&self, scanner: &mut Scanner<'_>) -> Result<u64, DecodeError> {
+    /// An index and the hash under it.
+    pub(super) fn read_entry(
+        &self,
+        scanner: &mut Scanner<'_>,
+    ) -> Result<(usize, u64), DecodeError> {
         let index = scanner.count(usize::MAX, "an index")?;
-        self.0.get(index).copied().ok_or(DecodeError::Range("an index"))
+        let hash = self.0.get(index).ok_or(DecodeError::Range("an index"))?;
+        Ok((index, *hash))
     }
 }

@@ -10,7 +10,7 @@
 use upnext_common::item::ItemHash;
 
 use super::{Around, Table};
-use crate::ring::Ring;
+use crate::ring::{Ring, RingEvent};
 use crate::top::{Kept, REPEATS_MAX, SESSIONS_MAX, TOP_MAX, Top, TopWeight};
 use crate::user::UserState;
 use crate::user::merge::PARTS_MAX;
@@ -45,22 +45,25 @@ pub(super) fn read(scanner: &mut Scanner<'_>, around: &Around<'_>) -> Result<Top
     let length = scanner.count(PARTS_MAX * TOP_MAX, "number of top items")?;
     let mut top = Vec::with_capacity(length);
     for _ in 0..length {
-        let item = ItemHash(around.items.read_entry(scanner)?);
+        let (index, item) = around.items.read_entry(scanner)?;
         let mark = scanner.varint()?;
         let repeats = bounded(mark >> 1, REPEATS_MAX)?;
         let sum = if repeats > 1 { Some(read_sum(scanner)?) } else { None };
-        let last = if mark & 1 == 1 { last_in(around.ring, item) } else { None };
-        let (last_ms, session) = match (last, mark & 1) {
-            (Some(last), _) => last,
-            (None, 0) => read_last(scanner, around.newest_ms)?,
-            (None, _) => return Err(DecodeError::Range("a last interaction")),
+        let (last_ms, session) = if mark & 1 == 1 {
+            let place = usize::from(around.latest.0[index]);
+            let event = around.ring.events().get(place);
+            last_of(event.ok_or(DecodeError::Range("a last interaction"))?)
+        } else {
+            read_last(scanner, around.newest_ms)?
         };
-        let mut kept = Kept::once(item, last_ms, session);
-        if let Some((units, depth, sessions)) = sum {
-            let weight = TopWeight::from_parts(units, depth, last_ms);
-            kept = Kept { weight, repeats, sessions, ..kept };
-        }
-        top.push(kept);
+        let item = ItemHash(item);
+        top.push(match sum {
+            Some((units, depth, sessions)) => {
+                let weight = TopWeight::from_parts(units, depth, last_ms);
+                Kept { item, weight, repeats, sessions, last_ms, session }
+            }
+            None => Kept::once(item, last_ms, session),
+        });
     }
     Ok(Top(top))
 }
@@ -69,7 +72,7 @@ pub(super) fn read_v1(scanner: &mut Scanner<'_>, around: &Around<'_>) -> Result<
     let length = scanner.count(TOP_MAX, "number of top items")?;
     let mut top = Vec::with_capacity(length);
     for _ in 0..length {
-        let item = ItemHash(around.items.read_entry(scanner)?);
+        let item = ItemHash(around.items.read_entry(scanner)?.1);
         let repeats = bounded(scanner.varint()?, u32::MAX)?.min(REPEATS_MAX);
         let sum = if repeats > 1 { Some(read_sum_v1(scanner)?) } else { None };
         let (last_ms, session) = read_last(scanner, around.newest_ms)?;
@@ -85,8 +88,11 @@ pub(super) fn read_v1(scanner: &mut Scanner<'_>, around: &Around<'_>) -> Result<
 
 fn last_in(ring: &Ring, item: ItemHash) -> Option<Last> {
     let mut newest = ring.events().iter().rev();
-    let event = newest.find(|event| event.interaction() == Some(item))?;
-    Some((event.time_ms, event.session as u32))
+    newest.find(|event| event.interaction() == Some(item)).map(last_of)
+}
+
+fn last_of(event: &RingEvent) -> Last {
+    (event.time_ms, event.session as u32)
 }
 
 fn read_last(scanner: &mut Scanner<'_>, newest_ms: i64) -> Result<Last, DecodeError> {
