@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 use upnext_common::drain::Drain;
+use upnext_common::metrics::LagLabels;
 use upnext_kafka::group::{Assignment, Records};
 use upnext_store::{Owned, Session, StoreError};
 
@@ -106,8 +107,12 @@ pub(crate) async fn begin<S: Stage>(
         }
         tokio::select! {
             () = stop.started() => return None,
-            () = tokio::time::sleep(wait) => wait = (wait * 2).min(CONNECT_WAIT_MAX),
+            () = tokio::time::sleep(wait) => {}
         }
+        // What was not applied ages meanwhile.
+        let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition };
+        shared.metrics.consumer_lag_seconds.get_or_create(&lag).inc_by(wait.as_secs_f64());
+        wait = (wait * 2).min(CONNECT_WAIT_MAX);
     }
 }
 

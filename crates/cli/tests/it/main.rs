@@ -10,3 +10,5 @@ mod dead_letters;
 mod daemons;
 mod evaluation;
 mod cases;
+mod redis_gone;
+mod top;

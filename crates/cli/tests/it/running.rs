@@ -52,6 +52,11 @@ impl Up {
         call(self.text("http"), "GET", path, None)
     }
 
+    /// What an endpoint says that is not JSON.
+    pub(crate) fn text_of(&self, name: &str, path: &str) -> (u16, String) {
+        exchange(self.text(name), "GET", path, None)
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         call(self.text("http"), "POST", path, Some(body))
     }
@@ -102,6 +107,11 @@ pub(crate) fn gone(pid: u32) {
 
 /// One HTTP/1.1 exchange on a connection of its own: status and JSON body.
 pub(crate) fn call(base: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let (status, body) = exchange(base, method, path, body);
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+fn exchange(base: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(BOUND)).unwrap();
@@ -116,5 +126,5 @@ pub(crate) fn call(base: &str, method: &str, path: &str, body: Option<&Value>) -
     stream.read_to_string(&mut reply).unwrap();
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    (status, body.to_owned())
 }

@@ -52,14 +52,25 @@ impl<S: Stage> Worker<S> {
         for (_, blob) in blobs {
             sizes.observe(blob.len() as f64);
         }
+        self.tell_cached(self.states.bytes());
+    }
+
+    fn tell_cached(&self, bytes: usize) {
         let place = PartitionLabels { stage: S::STAGE.name(), partition: self.partition };
-        let cached = i64::try_from(self.states.bytes()).unwrap_or(i64::MAX);
-        metrics.cached_bytes.get_or_create(&place).set(cached);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.shared.metrics.state.cached_bytes.get_or_create(&place).set(bytes);
     }
 
     /// How old the newest record that was applied is; nothing when all of them are.
     pub(super) fn tell_lag(&self, seconds: f64) {
         let lag = LagLabels { topic: S::TOPIC.base().to_owned(), partition: self.partition };
         self.shared.metrics.consumer_lag_seconds.get_or_create(&lag).set(seconds);
+    }
+}
+
+impl<S: Stage> Drop for Worker<S> {
+    /// What it held is free.
+    fn drop(&mut self) {
+        self.tell_cached(0);
     }
 }
