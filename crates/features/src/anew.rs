@@ -77,13 +77,22 @@ async fn look<S: Stage>(
     if log == Log::Same {
         return Ok(stored.clone());
     }
-    let is_raw_anew = S::TOPIC == Topic::Valid && log == Log::Anew && is_raw_anew(shared, stored).await?;
+    let is_raw_anew =
+        S::TOPIC == Topic::Valid && log == Log::Anew && is_raw_anew(shared, stored).await?;
     let Watermark { epoch, next_offset, .. } = stored;
     error!(
-        topic, partition, epoch, next_offset, end = found.end, is_raw_anew, "{}",
+        topic,
+        partition,
+        epoch,
+        next_offset,
+        end = found.end,
+        is_raw_anew,
+        "{}",
         match log {
-            Log::Shortened => "the log has lost its end: read again from its start, nothing counts twice",
-            Log::Same | Log::Anew => "the topic was made anew: begins its next epoch, state is kept and added to",
+            Log::Shortened =>
+                "the log has lost its end: read again from its start, nothing counts twice",
+            Log::Same | Log::Anew =>
+                "the topic was made anew: begins its next epoch, state is kept and added to",
         }
     );
     let sources = if is_raw_anew { Default::default() } else { stored.sources.clone() };
@@ -107,7 +116,11 @@ fn verdict(stored: &Watermark, found: &Glance) -> Log {
     if is_there && (last < found.start || *last_ms == Some(marks.last_ms)) {
         return Log::Same;
     }
-    if *first_ms == Some(marks.first.1) && marks.first.0 != last { Log::Shortened } else { Log::Anew }
+    if *first_ms == Some(marks.first.1) && marks.first.0 != last {
+        Log::Shortened
+    } else {
+        Log::Anew
+    }
 }
 
 /// Whether the raw topic no longer holds what was read of it.

@@ -26,6 +26,7 @@ mod states;
 mod worker;
 mod partition;
 mod layout;
+mod anew;
 mod weakened;
 
 use std::sync::Arc;
@@ -114,6 +115,7 @@ pub struct Drained {
 pub(crate) struct Shared<S> {
     pub(crate) stage: S,
     pub(crate) config: Config,
+    pub(crate) brokers: String,
     pub(crate) redis_url: String,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
@@ -186,6 +188,7 @@ impl Features {
         Arc::new(Shared {
             stage,
             config: self.config.clone(),
+            brokers: self.brokers.clone(),
             redis_url: self.redis_url.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),

@@ -9,9 +9,9 @@ use upnext_common::metrics::LagLabels;
 use upnext_kafka::group::{Assignment, Records};
 use upnext_store::{Owned, Session, StoreError};
 
-use crate::Shared;
 use crate::stage::Stage;
 use crate::worker::{Trouble, Worker, labels};
+use crate::{Shared, anew};
 
 /// Records taken from the queue at once.
 const RECORDS_MAX: usize = 64;
@@ -46,7 +46,8 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     let Assignment { partition, start_offset, mut records, revoked, claim } = assignment;
     let stop = Stop { revoked, drain };
     let Some((session, owned)) = begin(&shared, partition, &stop).await else { return };
-    let progress = owned.resume();
+    let stored = owned.resume();
+    let Some(progress) = anew::begin(&shared, partition, stored, &stop).await else { return };
     let next_offset = shared.weakened.resume(progress.next_offset, start_offset);
     if start_offset != next_offset {
         info!(stage = S::STAGE.name(), partition, start_offset, next_offset, "partition moves");
@@ -83,7 +84,7 @@ fn report<S: Stage>(partition: i32, trouble: &Trouble) -> Duration {
             error!(stage, partition, %trouble, "somebody has to look, will retry");
             CONNECT_WAIT_MAX
         }
-        Trouble::Store(_) | Trouble::Kafka(_) | Trouble::Stopped => {
+        Trouble::Store(_) | Trouble::Kafka(_) | Trouble::Rewound { .. } | Trouble::Stopped => {
             warn!(stage, partition, %trouble, "cached state dropped, the partition begins again");
             CONNECT_WAIT_MIN
         }

@@ -46,6 +46,9 @@ pub(crate) enum Trouble {
     /// A mistake of ours that must not pass for an empty state.
     #[error("the state under {key} was not loaded")]
     Unloaded { key: String },
+    /// The log has to be looked at.
+    #[error("offset {offset} came after everything before {next_offset} had come")]
+    Rewound { offset: i64, next_offset: i64 },
     /// The partition was taken away meanwhile.
     #[error("stopped")]
     Stopped,
@@ -63,7 +66,6 @@ pub(crate) struct Worker<S: Stage> {
     states: States<S::State>,
     pending: Pending,
     pace: Pace,
-    has_complained: bool,
 }
 
 /// What was applied since the last flush.
@@ -106,7 +108,6 @@ impl<S: Stage> Worker<S> {
             owned,
             states,
             pending: Pending::default(),
-            has_complained: false,
         }
     }
 
@@ -218,8 +219,9 @@ impl<S: Stage> Worker<S> {
     fn apply(&mut self, opened: &Opened<S::Entry>) -> Result<(), Trouble> {
         let record = &opened.record;
         if record.offset < self.progress.next_offset {
-            self.complain_of(record.offset);
-            return Ok(());
+            // Only a log that was begun anew has such.
+            let (offset, next_offset) = (record.offset, self.progress.next_offset);
+            return Err(Trouble::Rewound { offset, next_offset });
         }
         let weakened = self.shared.weakened;
         let mut index = 0;
@@ -269,21 +271,6 @@ impl<S: Stage> Worker<S> {
         let group = self.session.keys().group_of(key).unwrap_or(0);
         let is_ahead = self.owned.is_ahead(group, (self.progress.epoch, offset));
         is_ahead && !self.shared.weakened.is_naive()
-    }
-
-    /// A record before the watermark: only a log that was begun anew has such.
-    fn complain_of(&mut self, offset: i64) {
-        if !std::mem::replace(&mut self.has_complained, true) {
-            let (partition, next_offset) = (self.partition, self.progress.next_offset);
-            let topic = S::TOPIC.base();
-            error!(
-                topic,
-                partition,
-                offset,
-                next_offset,
-                "skipped what stands before the watermark: was the topic made anew?"
-            );
-        }
     }
 
     fn note(&mut self, applied: Applied, key: &str, entry: &S::Entry) {

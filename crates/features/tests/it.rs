@@ -1,6 +1,8 @@
 //! Features over the embedded broker and registry and a real redis-server: whatever happens, state equals a single
 //! pass over the log, byte for byte.
 
+#[path = "it/anew.rs"]
+mod anew;
 #[path = "it/cluster.rs"]
 mod cluster;
 #[path = "it/crowd.rs"]

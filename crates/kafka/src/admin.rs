@@ -54,6 +54,21 @@ pub async fn ensure_topics(brokers: &str, kafka: &config::Kafka) -> Result<(), K
     Ok(())
 }
 
+/// Deletes a topic with everything in it.
+///
+/// # Errors
+/// When no broker answers or the broker refuses.
+pub async fn delete_topic(brokers: &str, topic: &str) -> Result<(), KafkaError> {
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let told = admin.delete_topics(&[topic], &options).await;
+    for one in told.map_err(|cause| KafkaError::topic(topic, cause))? {
+        one.map_err(|(_, code)| KafkaError::topic(topic, code))?;
+    }
+    Ok(())
+}
+
 /// How many partitions a topic has.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! The only user of rdkafka. `producer` writes; `group` shares a topic's partitions among processes and hands out
 //! each partition's records in order; `tail` follows or reads a whole topic without a group; `scan` reads stretches of
-//! one; `transaction` writes several records all or none; `admin` creates topics and answers questions about them.
+//! one; `glance` looks at one partition; `transaction` writes several records all or none; `admin` creates topics and answers questions about them.
 
 mod client;
 mod error;
@@ -11,6 +11,7 @@ pub mod producer;
 pub mod group;
 pub mod tail;
 pub mod scan;
+pub mod glance;
 pub mod transaction;
 pub mod admin;
 

@@ -1,5 +1,7 @@
 //! The store over a real redis-server.
 
+#[path = "it/cluster.rs"]
+mod cluster;
 #[path = "it/reading.rs"]
 mod reading;
 #[path = "it/writing.rs"]

@@ -1,6 +1,6 @@
 //! The three daemons as processes of their own, on a broker, a registry and a Redis that are not theirs.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -66,4 +66,17 @@ async fn separate_processes_make_the_same_system() {
     drop(serve);
     assert!(ingest.terminate().contains("accepted, 0 rejected"));
     assert!(features.terminate().contains("events and"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn state_that_is_laid_out_otherwise_is_refused_with_what_to_do() {
+    let stack = Stack::start().await;
+    let files = tempfile::tempdir().unwrap();
+    let recorded = "SET upnext:layout \"groups=1 valid=99 signals=4\"";
+    assert!(stack.redis.command(recorded).starts_with("+OK"));
+    let mut features = Daemon::start("features", &stack, files.path());
+    let mut said = String::new();
+    features.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(features.0.wait().unwrap().code(), Some(78), "{said}");
+    assert!(said.contains("valid=99") && said.contains("upnext features rebuild"), "{said}");
 }

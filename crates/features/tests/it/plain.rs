@@ -134,23 +134,6 @@ async fn the_oracle_finds_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_ends_before_the_watermark_is_not_applied_until_somebody_looked() {
-    let mut world = World::new(7).await;
-    let key = Keys::new(&world.config.redis.key_prefix).watermark(Stage::Users, 0, 0);
-    assert!(world.stack.redis.command(&format!("SET {key} \"0 9999\"")).starts_with("+OK"));
-    let daemon = world.start();
-    world.write(60).await;
-    let other = async || world.reader.watermark(Stage::Users, 1).await.ok().flatten();
-    eventually_async(BOUND, async || other().await.is_some()).await;
-    let kept = world.reader.watermark(Stage::Users, 0).await.unwrap().unwrap();
-    assert_eq!(kept.to_string(), "0 9999");
-    assert!(world.stack.redis.command(&format!("DEL {key}")).starts_with(":1"));
-    world.settled().await;
-    daemon.drained().await;
-    verify(&world).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_blob_that_cannot_be_read_stops_its_partition_until_somebody_looked() {
     let mut world = World::new(8).await;
     let daemon = world.start();

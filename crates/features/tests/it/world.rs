@@ -50,6 +50,11 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// Why it could not go on.
+    pub(crate) async fn failed(self) -> FeaturesError {
+        self.task.await.expect("the daemon did not die").expect_err("the daemon went on")
+    }
+
     /// Asks it to stop and gives what it says.
     pub(crate) async fn drained(self) -> Drained {
         self.drain.start();
@@ -152,6 +157,32 @@ impl World {
             }
         }
         self.send(&outgoing).await;
+    }
+
+    /// The raw topic is made anew as well: its positions begin at 0 again.
+    pub(crate) fn forget_raw(&mut self) {
+        self.sources.clear();
+    }
+
+    /// As many raw records as there are positions of them.
+    pub(crate) async fn fill_raw(&self) {
+        let mut outgoing = Vec::new();
+        for (partition, events) in &self.sources {
+            let (topic, partition) = (self.topic(Topic::Events), Some(*partition));
+            let raw =
+                Outgoing { topic, partition, value: Some(Bytes::new()), ..Outgoing::default() };
+            outgoing.extend(std::iter::repeat_n(raw, events.len()));
+        }
+        self.send(&outgoing).await;
+    }
+
+    /// Ingest writes everything once more that it has written so far.
+    pub(crate) async fn repeat_all(&self) {
+        let all = self
+            .sources
+            .iter()
+            .flat_map(|(partition, events)| (0..events.len()).map(|at| self.valid(*partition, at)));
+        self.send(&all.collect::<Vec<_>>()).await;
     }
 
     /// These events through ingest, without repeats.

@@ -70,7 +70,7 @@ pub(crate) fn log(die: &mut Die, each: usize) -> Vec<Vec<Happening>> {
         let mut at = Die::new((next[partition] * RAW + partition + 1) as u64);
         let user = at.roll(usize::try_from(USERS).unwrap()) as u64;
         let item = at.roll(usize::try_from(ITEMS).unwrap()) as u64;
-        let source = (i32::try_from(partition).unwrap(), next[partition] as i64);
+        let source = (i32::try_from(partition).unwrap(), i64::try_from(next[partition]).unwrap());
         valid[usize::try_from(user).unwrap() % VALID].push(Happening { source, user, item });
         next[partition] += 1;
     }
