@@ -12,7 +12,7 @@ const SPAN_MS: u64 = 3 * 24 * 3_600_000;
 /// How late an event may be: later than the longest window.
 const LATE_MS: u64 = 30 * 3_600_000;
 const REMEMBERED: usize = 2_000;
-const BOTS: u64 = 10;
+const BOTS: u64 = 5;
 const ITEMS: u64 = 1_000;
 
 /// Who is in it and how it behaves.

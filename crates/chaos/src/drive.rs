@@ -13,7 +13,7 @@ use upnext_store::{Reader, Stage};
 use crate::crowd::{Crowd, Habits};
 use crate::faults::Ending;
 use crate::load::{Load, Pace};
-use crate::plan::{Kind, Planned, plan};
+use crate::plan::{Kind, Planned};
 use crate::report::{Report, Told};
 use crate::scene::{PREFIX, Scene, Settings};
 use crate::verify;
@@ -23,24 +23,24 @@ const POLL: Duration = Duration::from_millis(250);
 const QUIET_LOOKS: u32 = 12;
 /// Load before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// About the time from one fault to the next; the load is spread over all of them.
-const SECONDS_PER_FAULT: u64 = 4;
+/// About the time that a fault takes itself.
+const FAULT: Duration = Duration::from_millis(1_300);
 
 /// What a run consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct Course {
     pub(crate) seed: u64,
-    pub(crate) kinds: Vec<Kind>,
-    pub(crate) faults: usize,
+    pub(crate) plan: Vec<Planned>,
     pub(crate) habits: Habits,
     /// It is given up after this.
     pub(crate) bound: Duration,
 }
 
 impl Course {
+    /// The load is spread over all faults.
     fn pace(&self) -> Pace {
-        let seconds = (self.faults as u64 * SECONDS_PER_FAULT).max(10);
-        let per_second = (self.habits.events / seconds).clamp(50, 5_000);
+        let time: Duration = self.plan.iter().map(|planned| planned.after + FAULT).sum();
+        let per_second = (self.habits.events / time.as_secs().max(10)).clamp(50, 5_000);
         Pace { events_min: self.habits.events, per_second }
     }
 }
@@ -72,8 +72,8 @@ async fn course_of(
     let load = Load::start(&scene.brokers, scene.encoder().await?, crowd, course.pace())?;
     tokio::time::sleep(WARM_UP).await;
     let mut run = Run { scene, load, told, endings: Vec::new() };
-    for planned in plan(&course.kinds, course.faults, course.seed) {
-        run.fault(&planned).await?;
+    for planned in &course.plan {
+        run.fault(planned).await?;
     }
     run.peace().await?;
     run.told.say("the faults are over, the rest of the load follows");

@@ -172,8 +172,7 @@ fn course(arguments: &Arguments) -> Course {
     let (users, events) = (arguments.users, arguments.events);
     Course {
         seed: arguments.seed,
-        kinds: Kind::ALL.to_vec(),
-        faults: arguments.faults,
+        plan: plan::plan(&Kind::ALL, arguments.faults, arguments.seed),
         habits: Habits { users, events, repeat_every: 50, bot_every: 10 },
         bound: Duration::from_secs(arguments.minutes * 60),
     }

@@ -17,8 +17,8 @@ use crate::scene::Scene;
 
 const CHUNK: usize = 200;
 const ANSWER_BOUND: Duration = Duration::from_secs(10);
-/// Differences that are told one by one.
-const TOLD_MAX: usize = 12;
+/// Differences that are told one by one, of each sort.
+const TOLD_MAX: u64 = 4;
 
 /// What was compared, and what is wrong. Every count below `wrong_users` has to be 0.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -65,8 +65,9 @@ impl Verdict {
         wrong + records + signals == 0
     }
 
-    fn tell(&mut self, difference: impl FnOnce() -> String) {
-        if self.differences.len() < TOLD_MAX {
+    /// Notes the `count`th difference of its sort, unless there are enough of them.
+    fn tell(&mut self, count: u64, difference: impl FnOnce() -> String) {
+        if count <= TOLD_MAX {
             self.differences.push(difference());
         }
     }
@@ -109,15 +110,16 @@ fn records(verdict: &mut Verdict, logs: &Logs) {
     verdict.odd_records = odd.count() as u64;
     let letters: Vec<Source> = logs.late.symmetric_difference(&logs.due_late).copied().collect();
     verdict.wrong_letters = letters.len() as u64;
-    for source in letters {
+    for (source, count) in letters.into_iter().zip(1..) {
         let is_there = logs.late.contains(&source);
-        verdict.tell(|| format!("late letter of raw {source:?}: there {is_there}"));
+        verdict.tell(count, || format!("late letter of raw {source:?}: there {is_there}"));
     }
 }
 
 /// The signals topic says what the events say, each position once. Gives the items it is silent or wrong about.
 fn signals(verdict: &mut Verdict, logs: &Logs) -> HashSet<ItemHash> {
     let mut wrong = HashSet::new();
+    let mut count = 0;
     let places: BTreeSet<_> = logs.said.keys().chain(logs.heard.keys()).collect();
     for place in places {
         let of = |signals: &crate::logs::Signals| signals.get(place).cloned().unwrap_or_default();
@@ -127,7 +129,8 @@ fn signals(verdict: &mut Verdict, logs: &Logs) -> HashSet<ItemHash> {
         if let Some(first) = lost.first().or(foreign.first()) {
             let (lost, foreign) = (lost.len(), foreign.len());
             let first = format!("{place:?}: {lost} lost, {foreign} foreign, first {first:?}");
-            verdict.tell(|| format!("signals from and in {first}"));
+            count += 1;
+            verdict.tell(count, || format!("signals from and in {first}"));
         }
         wrong.extend(lost.iter().chain(&foreign).map(|said| said.item));
     }
@@ -156,14 +159,15 @@ async fn users(
             if blob.as_deref() != expected.as_deref() {
                 verdict.wrong_users += 1;
                 let (found, due) = (shown(blob.as_deref()), shown(expected.as_deref()));
-                verdict.tell(|| format!("{subject:?}: {found}, should be {due}"));
+                verdict
+                    .tell(verdict.wrong_users, || format!("{subject:?}: {found}, should be {due}"));
             }
         }
     }
     for stored in stored_users(scene).await? {
         if !known.contains(&stored) {
             verdict.wrong_users += 1;
-            verdict.tell(|| format!("{stored} is nobody of the log"));
+            verdict.tell(verdict.wrong_users, || format!("{stored} is nobody of the log"));
         }
     }
     Ok(())
@@ -188,6 +192,7 @@ async fn items(
     store: &Reader,
     mut wrong: HashSet<ItemHash>,
 ) -> anyhow::Result<()> {
+    let mut count = 0;
     let mut stored = HashMap::new();
     store.all_items(|batch| stored.extend(batch)).await?;
     verdict.items = logs.items.len() as u64;
@@ -195,8 +200,9 @@ async fn items(
         let (found, expected) = (stored.get(item).map(|blob| &blob[..]), state.encode());
         if found != Some(&expected[..]) {
             wrong.insert(*item);
+            count += 1;
             let (id, found, due) = (state.item_id(), shown(found), shown(Some(&expected)));
-            verdict.tell(|| format!("item {id}: {found}, should be {due}"));
+            verdict.tell(count, || format!("item {id}: {found}, should be {due}"));
         }
     }
     wrong.extend(stored.keys().filter(|item| !logs.items.contains_key(item)));
