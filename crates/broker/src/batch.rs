@@ -1,6 +1,7 @@
 //! The record batch (magic 2): its header, read and stamped in place; the records stay opaque.
 
 mod records;
+mod unpack;
 mod thinned;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};

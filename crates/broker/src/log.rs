@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::batch::{BatchHeader, CONTROL_BATCH_BYTES};
 
-pub(crate) use files::check_no_swap;
+pub(crate) use files::{check_no_swap, remove_swaps};
 pub(crate) use segment::Segment;
 pub(crate) use window::{Read, Window};
 pub(crate) use writer::CleanWriter;
@@ -151,6 +151,21 @@ impl Log {
                 segment.window_from(position)
             })
             .collect()
+    }
+
+    /// Whether a control batch with its marker stands at `offset`, if that is in a sealed segment of which no footer told
+    /// whether it was compacted; of the others, `true`.
+    pub(crate) fn may_hold_marker(&self, offset: i64) -> io::Result<bool> {
+        let after = self.sealed.partition_point(|segment| segment.base_offset <= offset);
+        let segment = after.checked_sub(1).map(|at| &self.sealed[at]);
+        let is_active = offset >= self.active.base_offset;
+        let Some(segment) = segment.filter(|it| !is_active && !it.is_settled()) else {
+            return Ok(true);
+        };
+        let window = segment.window_from(segment.index.position_of(offset));
+        let found = window.read(offset, offset + 1, 1)?.records;
+        let header = BatchHeader::read(&found);
+        Ok(header.is_some_and(|header| header.is_control() && header.record_count > 0))
     }
 
     /// The largest timestamp in the log; `None` while it is empty.

@@ -103,6 +103,7 @@ impl Partition {
         let first_unclean = log.sealed().iter().find(|segment| !segment.is_clean);
         let clean_until = first_unclean.map_or(active.base_offset, |segment| segment.base_offset);
         producers.forget_aborted_before(clean_until);
+        producers.forget_aborted_unless(|marker| log.may_hold_marker(marker))?;
         let active_since_ms = if active.is_empty() { None } else { active.modified_ms() };
         let unkept = before_active.map(|kept| (active.base_offset, kept));
         let inner = Inner {

@@ -53,13 +53,14 @@ const EXTERNALS: &[External] = &[
     External("clap", &["cli", "chaos"], "the command line"),
     External("clap_complete", &["cli"], "completions for shells"),
     External("crc32c", &["broker"], "checksums of record batches"),
-    External("flate2", &["train"], "events and items in .gz files"),
+    External("flate2", &["train", "broker"], "events and items in .gz files; batches unpacked with a bound"),
     External("futures", &["http", "serve", "store"], "streams and shared futures of client libraries; several nodes asked at once"),
     External("http-body-util", &["http", "cli"], "bodies with a limit; the command line's HTTP client"),
     External("hyper", &["http", "cli"], "HTTP/1; the command line's HTTP client"),
     External("hyper-util", &["http", "cli"], "the accept loop; the command line's HTTP client"),
     External("indicatif", &["cli"], "progress bars"),
     External("kafka-protocol", &["broker"], "the wire format of Kafka"),
+    External("lz4", &["broker"], "batches unpacked with a bound"),
     External("miette", &["cli"], "a configuration error shown where it stands"),
     External("mimalloc", &["cli"], "the global allocator"),
     External("parking_lot", &["*"], "locks without poisoning"),
@@ -75,6 +76,7 @@ const EXTERNALS: &[External] = &[
     External("serde_json", &["*"], "JSON"),
     External("serde_path_to_error", &["http"], "the pointer of a field that does not fit"),
     External("sha2", &["model"], "checksums of artifacts"),
+    External("snap", &["broker"], "batches unpacked with a bound"),
     External("tempfile", &["cli", "testkit", "chaos"], "data directories of private runs"),
     External("thiserror", &["*"], "one error enum per module boundary"),
     External("tokio", &["*"], "the runtime"),
@@ -86,6 +88,7 @@ const EXTERNALS: &[External] = &[
     External("utoipa", &["http"], "the OpenAPI document"),
     External("utoipa-swagger-ui", &["http"], "the docs page, vendored: no outside requests"),
     External("uuid", &["*"], "event and decision ids"),
+    External("zstd", &["broker"], "batches unpacked with a bound"),
 ];
 
 /// What only tests use.

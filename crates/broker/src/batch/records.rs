@@ -4,8 +4,9 @@
 //! a batch may say of more than there is memory for.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::compression::{Compressor, Decompressor, Gzip, Lz4, Snappy, Zstd};
+use kafka_protocol::compression::{Compressor, Gzip, Lz4, Snappy, Zstd};
 
+use super::unpack::unpack;
 use super::{BatchHeader, HEADER_BYTES};
 
 /// Which codec the records are compressed with.
@@ -26,18 +27,10 @@ pub(crate) struct Record<'a> {
     pub(super) after_timestamp: &'a [u8],
 }
 
-/// The records of a whole batch, decompressed and one after the other; `None` if it holds something else.
+/// The records of a whole batch, decompressed and one after the other; `None` if it holds something else, or more than
+/// anybody means.
 pub(crate) fn unpacked(header: &BatchHeader, batch: &Bytes) -> Option<Bytes> {
-    let take = |records: &mut Bytes| Ok(std::mem::take(records));
-    let mut records = batch.slice(HEADER_BYTES..);
-    match header.attributes & CODEC {
-        0 => Some(records),
-        1 => Gzip::decompress(&mut records, take).ok(),
-        2 => Snappy::decompress(&mut records, take).ok(),
-        3 => Lz4::decompress(&mut records, take).ok(),
-        4 => Zstd::decompress(&mut records, take).ok(),
-        _ => None,
-    }
+    unpack(header.attributes & CODEC, &batch.slice(HEADER_BYTES..))
 }
 
 /// The opposite of [`unpacked`], with the codec of `attributes`, at the end of `batch`.

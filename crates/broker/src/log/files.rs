@@ -119,6 +119,18 @@ pub(crate) fn check_no_swap(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes half-done swaps of which nothing is to stay before `until`: the next start would bring them back. Says up to
+/// where segments may be removed: one that a swap stands for in part is for that start to finish first.
+pub(crate) fn remove_swaps(directory: &Path, until: i64) -> io::Result<i64> {
+    let swaps = Listing::of(directory)?.swaps;
+    let across = swaps.iter().filter(|(base_offset, end)| *base_offset < until && until < *end);
+    let until = across.map(|(base_offset, _)| *base_offset).min().unwrap_or(until);
+    for (base_offset, end) in swaps.iter().filter(|(_, end)| *end <= until) {
+        remove(&swap(directory, *base_offset, *end))?;
+    }
+    Ok(until)
+}
+
 /// Removes a segment with its footer.
 pub(super) fn remove_segment(directory: &Path, base_offset: i64) -> io::Result<()> {
     remove(&footer(directory, base_offset))?;

@@ -355,3 +355,26 @@ fn a_write_that_fails_leaves_no_trace() {
     assert!(written.log.append(&header(&batch), &batch).is_err());
     assert_eq!(written.reopen().1.len(), 1);
 }
+
+#[test]
+fn a_read_from_a_gap_comes_past_a_large_batch_before_it() {
+    let directory = TempDir::new().unwrap();
+    let mut writer = CleanWriter::create(directory.path(), 0).unwrap();
+    let mut write = |offset, filler_bytes| {
+        let mut batch = BytesMut::from(Sample { filler_bytes, ..Sample::default() }.bytes());
+        stamp_offset(&mut batch, offset);
+        writer.append(&header(&batch), &batch).unwrap();
+        batch.freeze()
+    };
+    // Compaction left nothing between 1 and 9. The index leads to 0, and what is read ahead does not reach past 1.
+    write(0, 20);
+    write(1, 100_000);
+    let found = write(9, 50_000);
+    let segment = writer.finish(10).unwrap();
+    let window = segment.window_from(segment.index.position_of(5));
+    for bytes_max in [1, 1_000, 200_000] {
+        let read = window.read(5, 10, bytes_max).unwrap();
+        assert_eq!((read.end_offset, &read.records), (10, &found), "{bytes_max}");
+    }
+    assert!(window.read(5, 9, 1).unwrap().records.is_empty(), "nothing before 9");
+}

@@ -73,17 +73,27 @@ impl Partition {
     }
 
     fn delete_what_is_old(&self, round: Round<'_>) -> io::Result<()> {
-        let (directory, forgotten) = {
+        let (directory, until) = {
+            let inner = self.inner.lock();
+            let count = inner.outdated_count(round);
+            if inner.is_closed || count == 0 {
+                return Ok(());
+            }
+            let next = inner.log.sealed().get(count).map(Arc::as_ref);
+            (inner.directory(), next.unwrap_or(inner.log.active()).base_offset)
+        };
+        let until = log::remove_swaps(&directory, until)?;
+        let forgotten = {
             let mut inner = self.inner.lock();
             if inner.is_closed {
                 return Ok(());
             }
-            let count = inner.outdated_count(round);
+            let count = inner.log.sealed().iter().take_while(|it| it.next_offset <= until).count();
             let forgotten = inner.log.forget_oldest(count);
             let base_offset = inner.log.base_offset();
             inner.start_offset = inner.start_offset.max(base_offset);
             inner.producers.forget_aborted_before(base_offset);
-            (inner.directory(), forgotten)
+            forgotten
         };
         let Some(last) = forgotten.last() else { return Ok(()) };
         let (segments, until) = (forgotten.len(), last.next_offset);

@@ -29,10 +29,39 @@ impl Partition {
         Ok(None)
     }
 
-    /// The record with the largest timestamp; `None` while there is none.
+    /// The first record with the largest timestamp; `None` while there is none.
     pub(crate) fn latest(&self) -> Result<Option<Lookup>, ResponseError> {
-        let max_timestamp = self.inner.lock().log.max_timestamp();
-        max_timestamp.map_or(Ok(None), |timestamp_ms| self.first_since(timestamp_ms))
+        let mut max_timestamp = self.inner.lock().log.max_timestamp();
+        while let Some(timestamp_ms) = max_timestamp {
+            if let Some(found) = self.first_since(timestamp_ms)? {
+                return Ok(Some(found));
+            }
+            // Compaction or deletion left nothing of what was so late: the next best.
+            max_timestamp = self.latest_before(timestamp_ms)?;
+        }
+        Ok(None)
+    }
+
+    /// The largest timestamp below `timestamp_ms` that a batch with records says to have.
+    fn latest_before(&self, timestamp_ms: i64) -> Result<Option<i64>, ResponseError> {
+        let (from, windows) = {
+            let inner = self.inner.lock();
+            (inner.start_offset, inner.log.windows_since(i64::MIN, inner.start_offset))
+        };
+        let mut latest: Option<i64> = None;
+        for window in windows {
+            let looked_at = window.walk(|header, _| {
+                let is_asked = header.record_count > 0
+                    && header.last_offset() >= from
+                    && header.max_timestamp < timestamp_ms;
+                if is_asked {
+                    latest = latest.max(Some(header.max_timestamp));
+                }
+                Ok(())
+            });
+            looked_at.map_err(storage_error)?;
+        }
+        Ok(latest)
     }
 }
 

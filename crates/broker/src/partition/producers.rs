@@ -1,6 +1,7 @@
 //! What producers did on one partition: numbered batches, so that none is taken twice, and transactions.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
 
 use kafka_protocol::ResponseError;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,22 @@ impl Producers {
     /// Forgets aborted transactions of which no record is left: they ended before `offset`.
     pub(super) fn forget_aborted_before(&mut self, offset: i64) {
         self.aborted.retain(|aborted| aborted.last_offset >= offset);
+    }
+
+    /// Forgets aborted transactions whose markers do not stand, and so nothing of them: a reader would wait for the
+    /// marker, and leave out what the producer did since.
+    pub(super) fn forget_aborted_unless(
+        &mut self,
+        stands: impl Fn(i64) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let mut kept = Vec::with_capacity(self.aborted.len());
+        for aborted in &self.aborted {
+            if stands(aborted.last_offset)? {
+                kept.push(*aborted);
+            }
+        }
+        self.aborted = kept;
+        Ok(())
     }
 
     fn forget_the_quietest(&mut self) {

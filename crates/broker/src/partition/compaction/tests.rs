@@ -11,6 +11,7 @@ use crate::keeping::Keeping;
 use crate::partition::tests::RULES;
 use crate::partition::{AppendRules, Ask, Partition};
 
+mod leftovers;
 mod steps;
 
 const KEEPING: Keeping = Keeping {
