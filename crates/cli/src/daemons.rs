@@ -178,12 +178,14 @@ fn not_served(error: ServeError) -> Failure {
             error.to_string(),
             "check registry.url, and that the registry runs",
         ),
-        ServeError::Store(_) => {
-            Failure::refused(format!("redis.url: {error}"), "write redis://host:port")
-        }
+        ServeError::Store(_) => Failure::refused(format!("redis.url: {error}"), STORE_HINT),
         ServeError::Threads(_) => Failure::Other(error.into()),
     }
 }
+
+/// How a store is named.
+pub(crate) const STORE_HINT: &str =
+    "write redis://host:port, or redis-cluster://host:port[,host:port] and redis.key_groups = 16";
 
 /// A port that is taken, in one line, with what to do.
 pub(crate) fn taken(key: &str, error: &BindError) -> Failure {

@@ -11,6 +11,7 @@ use upnext_common::topic::Topic;
 use upnext_kafka::{KafkaError, admin};
 use upnext_store::{Reader, SourcePosition, Stage, StoreError};
 
+use crate::daemons::STORE_HINT;
 use crate::endpoints::Target;
 use crate::failure::Failure;
 use crate::writer::unreachable;
@@ -37,9 +38,8 @@ pub(crate) struct Applied {
 impl Pipeline {
     pub(crate) fn of(target: &Target, clock: &Clock) -> Result<Self, Failure> {
         let redis = &target.config().redis;
-        let reader = Reader::connect(&target.redis()?, redis, clock.clone()).map_err(|error| {
-            Failure::refused(format!("redis.url: {error}"), "write redis://host:port")
-        })?;
+        let reader = Reader::connect(&target.redis()?, redis, clock.clone())
+            .map_err(|error| Failure::refused(format!("redis.url: {error}"), STORE_HINT))?;
         let (brokers, prefix) = (target.brokers()?, target.config().kafka.topic_prefix.clone());
         Ok(Self { reader, brokers, prefix, clock: clock.clone() })
     }

@@ -225,10 +225,7 @@ impl Features {
                 Some(ended) = partitions.join_next() => ended.map_err(|_| FeaturesError::Died)?,
                 assignment = reader.next() => {
                     let Some(assignment) = assignment else { break };
-                    let partition = assignment.partition;
-                    if partition >= count {
-                        return Err(FeaturesError::Partitions { topic, partition, count });
-                    }
+                    layout::known(&topic, assignment.partition, count)?;
                     let (shared, drain) = (Arc::clone(shared), drain.clone());
                     partitions.spawn(partition::run(assignment, shared, drain));
                 }

@@ -124,6 +124,11 @@ impl Net {
         self.seats.get(group as usize).copied().unwrap_or(0)
     }
 
+    /// The node of a key of no group.
+    pub(crate) fn seat_of(&self, key: &str) -> Result<usize, StoreError> {
+        self.chart.as_ref().map_or(Ok(0), |chart| chart.of(key))
+    }
+
     pub(crate) fn nodes(&self) -> usize {
         self.nodes.len()
     }

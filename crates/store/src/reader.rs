@@ -174,12 +174,29 @@ impl Reader {
         from_redis_value(reply).map_err(|cause| StoreError::Malformed { cause: cause.to_string() })
     }
 
+    /// Whether state, if there is any, is stored in as many key groups as are configured here.
+    async fn check_layout(&self, net: &Net) -> Result<(), StoreError> {
+        let key = self.keys.layout();
+        let mut calls = Bundle::default();
+        calls.to(net.seat_of(&key)?).cmd("GET").arg(key);
+        let recorded = self.bulk(net, calls).await?.pop().and_then(blob).unwrap_or_default();
+        let recorded = String::from_utf8_lossy(&recorded).into_owned();
+        let wanted = format!("groups={}", self.keys.groups());
+        if recorded.is_empty() || recorded.split(' ').next() == Some(&wanted) {
+            Ok(())
+        } else {
+            Err(StoreError::Layout { recorded, wanted })
+        }
+    }
+
     /// The newest place in the streams of changes: take it before reading all items, then ask for changes since.
     ///
     /// # Errors
-    /// As [`Self::users`].
+    /// As [`Self::users`]; [`StoreError::Layout`] when state is stored in another number of key groups, so that nothing
+    /// would be found here.
     pub async fn changes_head(&self) -> Result<Place, StoreError> {
         let net = self.lines.net()?;
+        self.check_layout(&net).await?;
         let mut calls = Bundle::default();
         for group in 0..self.keys.groups() {
             newest(calls.to(net.seat(group)), &self.keys.changed_items(group));

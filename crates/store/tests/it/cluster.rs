@@ -8,7 +8,7 @@ use upnext_common::deadline::Deadline;
 use upnext_common::event::Subject;
 use upnext_common::item::ItemHash;
 use upnext_store::{Flush, Keys, Owned, Place, Reader, Session, Stage, StoreError};
-use upnext_testkit::{Redis, RedisCluster, eventually_async};
+use upnext_testkit::{Redis, RedisCluster, eventually_async, wait_for};
 
 use super::{blob, watermark};
 
@@ -109,6 +109,18 @@ async fn a_layout_is_recorded_once() {
         let Err(StoreError::Layout { recorded, .. }) = refused else { panic!("{refused:?}") };
         assert_eq!(recorded, "groups=4 valid=12 signals=6");
     }
+    // Serving that looks under other names says so, instead of finding nobody.
+    let head = async |groups| {
+        let reader = Reader::connect(&redis.url(), &settings(groups), Clock::system()).unwrap();
+        eventually_async(BOUND, async || reader.is_up()).await;
+        wait_for(BOUND, async || match reader.changes_head().await {
+            Err(StoreError::Unavailable { .. } | StoreError::Timeout) => None,
+            said => Some(said),
+        })
+        .await
+    };
+    assert_eq!(head(4).await, Ok(Place::default()));
+    assert!(matches!(head(1).await, Err(StoreError::Layout { .. })));
 }
 
 #[tokio::test]
