@@ -29,6 +29,11 @@ pub struct TopItem {
     pub last_ms: i64,
 }
 
+/// Low bits of a key: the item's place in its list.
+const PLACE_BITS: u32 = 8;
+const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
+const RANK_MASK: u128 = (1 << 106) - 1;
+
 /// An interaction's weight, halved every 30 days.
 pub(crate) type TopWeight = Weight<TOP_HALF_LIFE_MS>;
 
@@ -58,6 +63,18 @@ impl Kept {
         self.sessions = SESSIONS_MAX.min(sessions);
         let newest = (self.last_ms, self.session).max((more.last_ms, more.session));
         (self.last_ms, self.session) = newest;
+    }
+
+    /// Less for what is stronger or, if equally strong, later: of the strength 16 bits of exponent and the 42 that a
+    /// mantissa has, 48 bits of time, and the item's place.
+    fn key(&self, place: u8) -> u128 {
+        let (exponent, mantissa) = self.weight.rank();
+        let exponent =
+            exponent.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) - i64::from(i16::MIN);
+        let time = self.last_ms.clamp(0, (1 << 48) - 1);
+        let strength = u128::from(exponent.unsigned_abs()) << 42 | u128::from(mantissa >> 22);
+        let rank = strength << 48 | u128::from(time.unsigned_abs());
+        (RANK_MASK - rank) << PLACE_BITS | u128::from(place)
     }
 
     /// Stronger is greater; of equally strong ones the later, then the one with the smaller hash.
@@ -94,13 +111,8 @@ impl Top {
             sessions: kept.sessions,
             last_ms: kept.last_ms,
         };
-        let mut items: Vec<TopItem> = self.folded().iter().map(read).collect();
-        items.sort_unstable_by(|a, b| {
-            let weight = b.weight.total_cmp(&a.weight);
-            weight.then_with(|| b.last_ms.cmp(&a.last_ms)).then_with(|| a.item.cmp(&b.item))
-        });
-        items.truncate(TOP_MAX);
-        items
+        let folded = self.folded();
+        ranked(&folded).take(TOP_MAX).filter_map(|at| folded.get(at)).map(read).collect()
     }
 
     /// What both know, side by side in one order: folding or cutting it here would make the order of merges count.
@@ -127,6 +139,20 @@ impl Top {
         }
         Cow::Owned(folded)
     }
+}
+
+/// Places of the items, strongest first. What decides is packed into one number each, which sorts faster than items do.
+fn ranked(items: &[Kept]) -> impl Iterator<Item = usize> + use<> {
+    let mut keys: Vec<u128> = items.iter().zip(0..).map(|(kept, at)| kept.key(at)).collect();
+    keys.sort_unstable();
+    if keys.windows(2).any(|pair| pair[0] >> PLACE_BITS == pair[1] >> PLACE_BITS) {
+        // Equally strong at the very same moment: their hashes decide.
+        keys.sort_by_cached_key(|key| {
+            let place = (key & PLACE_MASK) as usize;
+            (key >> PLACE_BITS, items.get(place).map(|kept| kept.item))
+        });
+    }
+    keys.into_iter().map(|key| (key & PLACE_MASK) as usize)
 }
 
 #[cfg(test)]

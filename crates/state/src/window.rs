@@ -69,11 +69,10 @@ impl Panes {
         let first = now_ms.saturating_sub(window.width_ms).div_euclid(window.pane_ms);
         let last = now_ms.div_euclid(window.pane_ms);
         let from = self.0.partition_point(|pane| pane.index <= first);
-        let seen = self.0[from..].iter().take_while(|pane| pane.index <= last);
         let mut sums = Counts::default();
-        for pane in seen {
-            for (sum, count) in sums.iter_mut().zip(pane.counts) {
-                *sum += u32::from(count);
+        for pane in self.0[from..].iter().take_while(|pane| pane.index <= last) {
+            for (sum, count) in sums.iter_mut().zip(&pane.counts) {
+                *sum += u32::from(*count);
             }
         }
         sums
@@ -153,14 +152,21 @@ fn read_counts(scanner: &mut Scanner<'_>) -> Result<[u16; KINDS], DecodeError> {
         return Err(DecodeError::Range("pane mask"));
     }
     let mut counts = [0; KINDS];
+    // Nearly always every count is a single byte.
+    if let Some(bytes) = scanner.small_ones(mask.count_ones() as usize) {
+        for byte in bytes {
+            counts[mask.trailing_zeros() as usize] = u16::from(*byte);
+            mask &= mask - 1;
+        }
+        return Ok(counts);
+    }
     while mask != 0 {
-        let kind = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
         let value = scanner.varint()?;
         if value == 0 || value > u64::from(PANE_COUNT_MAX) {
             return Err(DecodeError::Range("pane count"));
         }
-        counts[kind] = value as u16;
+        counts[mask.trailing_zeros() as usize] = value as u16;
+        mask &= mask - 1;
     }
     Ok(counts)
 }

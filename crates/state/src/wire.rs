@@ -124,6 +124,17 @@ impl<'a> Scanner<'a> {
         Err(if is_cut { DecodeError::Truncated } else { DecodeError::Range(LONG) })
     }
 
+    /// The next `count` integers, if they all are single bytes above 0; else nothing is read.
+    #[inline]
+    pub(crate) fn small_ones(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        if taken.iter().any(|byte| byte.wrapping_sub(1) >= 0x7f) {
+            return None;
+        }
+        self.0 = rest;
+        Some(taken)
+    }
+
     /// A length of at most `max`.
     pub(crate) fn count(&mut self, max: usize, what: &'static str) -> Result<usize, DecodeError> {
         let value = usize::try_from(self.varint()?).map_err(|_| DecodeError::Range(what))?;

@@ -30,11 +30,13 @@ const EDGES: [(&str, &[&str]); 20] = [
 
 /// Crate → the crates that its tests run beside it, where one daemon alone shows nothing.
 #[rustfmt::skip]
-const EDGES_OF_TESTS: [(&str, &[&str]); 2] = [
+const EDGES_OF_TESTS: [(&str, &[&str]); 3] = [
     // Whole topics, groups and rebalances against a broker that speaks the protocol.
     ("kafka", &["broker"]),
     // An event that goes in changes the next answer: the loop closes through both other daemons.
     ("serve", &["ingest", "features"]),
+    // The example that measures reads does it by the reader that serving has.
+    ("state", &["store"]),
 ];
 
 /// An external dependency: who may use it (`*`: anyone), and why it is there.

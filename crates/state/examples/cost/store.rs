@@ -1,4 +1,4 @@
-//! A redis-server of our own and the few words of its protocol that are needed to load and read blobs.
+//! A redis-server of our own and the few words of its protocol that are needed to load blobs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 /// The server, configured as the one that `upnext up` starts, and a connection. Ended on drop.
 pub(crate) struct Store {
     child: Child,
+    port: u16,
     connection: BufReader<TcpStream>,
     _directory: TempDir,
 }
@@ -32,13 +33,17 @@ impl Store {
             if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
                 stream.set_nodelay(true)?;
                 let connection = BufReader::with_capacity(64 * 1024, stream);
-                return Ok(Self { child, connection, _directory: directory });
+                return Ok(Self { child, port, connection, _directory: directory });
             }
             if let Some(status) = child.try_wait()? {
                 bail!("redis-server ended at once: {status}");
             }
             std::thread::yield_now();
         }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Stores blobs under user keys.
@@ -53,14 +58,6 @@ impl Store {
             anyhow::ensure!(reply == "+OK", "redis-server says {reply}");
         }
         Ok(())
-    }
-
-    /// The blob of a user, into `blob`.
-    pub(crate) fn get(&mut self, user: u64, blob: &mut Vec<u8>) -> anyhow::Result<()> {
-        let mut request = Vec::with_capacity(64);
-        write_command(&mut request, &[b"GET", key(user).as_bytes()])?;
-        self.connection.get_mut().write_all(&request)?;
-        self.bulk(blob)
     }
 
     /// One figure of `INFO memory`, bytes.
