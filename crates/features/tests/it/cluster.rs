@@ -3,14 +3,16 @@
 
 use upnext_testkit::RedisCluster;
 
+use crate::crowd::Crowd;
 use crate::faults::resets;
 use crate::verify::verify;
 use crate::world::World;
 
 /// Rounds of a master's death; in every second one its replica had fallen behind. `count` events between two steps.
 #[expect(clippy::print_stdout, reason = "the script shows it")]
-async fn masters_die(seed: u64, rounds: u64, count: u32) {
-    let mut world = World::clustered(seed).await;
+async fn masters_die(crowd: Crowd, rounds: u64, count: u32) {
+    let mut world = World::clustered(0).await;
+    world.crowd = crowd;
     let daemon = world.start();
     world.write(count.into()).await;
     world.advanced(i64::from(count / 2)).await;
@@ -49,14 +51,14 @@ fn blocking<T>(world: &mut World, work: impl FnOnce(&mut RedisCluster) -> T) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn masters_that_die_under_load_lose_and_double_nothing() {
-    masters_die(41, 2, 150).await;
+    masters_die(Crowd::new(41), 2, 150).await;
 }
 
 /// The long form: `scripts/chaos-cluster`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes; scripts/chaos-cluster runs it"]
 async fn masters_die_again_and_again() {
-    masters_die(42, 12, 1_500).await;
+    masters_die(Crowd::of(42, 5_000, 1_000), 12, 3_200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,13 +28,19 @@ impl Die {
 /// Users with sessions, in the order in which things happen.
 pub(crate) struct Crowd {
     pub(crate) die: Die,
+    users: u64,
+    items: u64,
     made: u64,
     now_ms: i64,
 }
 
 impl Crowd {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { die: Die::new(seed), made: 0, now_ms: START_MS }
+        Self::of(seed, USERS, ITEMS)
+    }
+
+    pub(crate) fn of(seed: u64, users: u64, items: u64) -> Self {
+        Self { die: Die::new(seed), users, items, made: 0, now_ms: START_MS }
     }
 
     /// The next event and its record's timestamp. One in fifty repeats an event id, some are late.
@@ -43,7 +49,7 @@ impl Crowd {
         self.now_ms += self.die.roll(4_000).cast_signed();
         let late_ms = if self.die.roll(20) == 0 { self.die.roll(100_000_000) } else { 0 };
         // Few users do most.
-        let user = self.die.roll(USERS) * self.die.roll(USERS) / USERS;
+        let user = self.die.roll(self.users) * self.die.roll(self.users) / self.users;
         let number = if self.die.roll(50) == 0 { self.made.saturating_sub(7) } else { self.made };
         let is_anonymous = user.is_multiple_of(5);
         let event = Event {
@@ -62,7 +68,7 @@ impl Crowd {
     }
 
     fn body(&mut self) -> EventBody {
-        let item_id = format!("m{}", self.die.roll(ITEMS));
+        let item_id = format!("m{}", self.die.roll(self.items));
         match self.die.roll(40) {
             0 => EventBody::ItemHidden { item_id },
             1 => EventBody::Searched { query: item_id },
