@@ -6,11 +6,12 @@ use clap::{Parser, Subcommand};
 
 use crate::completions::{self, CompletionsArgs};
 use crate::config_verb::{self, ConfigArgs};
-use crate::daemon_verbs::{self, Daemon, FeaturesArgs, IngestArgs, ServeArgs};
+use crate::daemon_verbs::{self, Daemon, IngestArgs, ServeArgs};
 use crate::dlq::{self, DlqArgs};
 use crate::evaluate::{self, EvaluateArgs};
 use crate::events::{self, EventsArgs};
 use crate::failure::Failure;
+use crate::features_verb::{self, FeaturesArgs};
 use crate::import::{self, ImportArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
@@ -72,7 +73,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Up(args) => Box::pin(up::run(settings, &args)).await,
         Verb::Ingest(IngestArgs {}) => daemon_verbs::run(settings, Daemon::Ingest).await,
         Verb::IngestDecode => daemon_verbs::decode(),
-        Verb::Features(FeaturesArgs {}) => daemon_verbs::run(settings, Daemon::Features).await,
+        Verb::Features(args) => features_verb::run(settings, &args).await,
         Verb::Serve(ServeArgs {}) => daemon_verbs::run(settings, Daemon::Serve).await,
         Verb::Import(args) => Box::pin(import::run(settings, &args)).await,
         Verb::Train(args) => Box::pin(train::run(settings, &args)).await,

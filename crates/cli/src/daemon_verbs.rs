@@ -23,15 +23,6 @@ use crate::stop;
 Several processes share the partitions. Probes and metrics are at ops.listen.")]
 pub(crate) struct IngestArgs {}
 
-/// Run the features daemon: valid events to the state of users and items in Redis.
-#[derive(Args, Debug)]
-#[command(after_help = "Examples:
-  upnext features --config production.toml
-  upnext features --set redis.url=redis://redis:6379 --set kafka.brokers=kafka:9092 --set registry.url=http://registry:8081
-
-Several processes share the partitions. Probes and metrics are at ops.listen.")]
-pub(crate) struct FeaturesArgs {}
-
 /// Run the serving daemon: answers by HTTP.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

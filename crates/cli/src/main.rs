@@ -13,6 +13,7 @@ mod daemons;
 mod redis_child;
 mod endpoints;
 mod daemon_verbs;
+mod features_verb;
 mod import;
 mod train;
 mod evaluate;

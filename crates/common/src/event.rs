@@ -52,6 +52,16 @@ pub enum Subject<'a> {
     Anonymous(&'a str),
 }
 
+impl<'a> Subject<'a> {
+    /// The id alone, which is the key of the subject's records.
+    #[must_use]
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::User(id) | Self::Anonymous(id) => id,
+        }
+    }
+}
+
 /// What differs from one event type to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EventBody {

@@ -14,6 +14,7 @@ pub mod deadline;
 pub mod fault;
 pub mod drain;
 pub mod topic;
+pub mod generation;
 pub mod config;
 pub mod metrics;
 pub mod telemetry;

@@ -89,6 +89,7 @@ pub struct Metrics {
     pub late_events: Counter,
     pub state_resets: Family<StageLabels, Counter>,
     pub rejections: Rejections,
+    pub verified: Verified,
     pub live_items: Gauge,
     pub model_swaps: Counter,
     pub model_refusals: Counter,
@@ -125,6 +126,24 @@ impl Rejections {
         let help = "Share of records rejected over a minute";
         registry.register("ingest_rejected_ratio", help, found.ratio.clone());
         found
+    }
+}
+
+/// What the features daemon found when it compared a sample of its state with the log.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub rounds: Counter,
+    pub checked: Family<StageLabels, Counter>,
+    pub wrong: Family<StageLabels, Counter>,
+}
+
+impl Verified {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            rounds: count(registry, "verify_rounds", "Comparisons of state with the log"),
+            checked: by_stage(registry, "verify_checked", "States compared with the log"),
+            wrong: by_stage(registry, "verify_wrong", "States that were not what the log says"),
+        }
     }
 }
 
@@ -181,6 +200,7 @@ impl Metrics {
             rule_warnings: rule_warnings(&mut registry),
             rejections: Rejections::new(&mut registry),
             state: StateMetrics::new(&mut registry),
+            verified: Verified::new(&mut registry),
             registry: Arc::new(registry),
             answers,
             answer_duration,

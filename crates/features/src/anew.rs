@@ -71,8 +71,8 @@ async fn look<S: Stage>(
     if stored.next_offset == 0 {
         return Ok(stored.clone());
     }
-    let topic = S::TOPIC.name(&shared.config.kafka.topic_prefix);
-    let found = glance(&shared.brokers, &topic, partition, &asked(stored)).await?;
+    let topic = shared.topic.as_str();
+    let found = glance(&shared.brokers, topic, partition, &asked(stored)).await?;
     let log = verdict(stored, &found);
     if log == Log::Same {
         return Ok(stored.clone());

@@ -92,7 +92,8 @@ impl Stage for Items {
     }
 }
 
-fn batch_of(value: &[u8]) -> Result<SignalBatch, ReadError> {
+/// The signals of one record.
+pub(crate) fn batch_of(value: &[u8]) -> Result<SignalBatch, ReadError> {
     let (_, payload) = unframe(value).map_err(|error| ReadError::Unreadable(error.to_string()))?;
     SignalBatch::decode(payload).map_err(|error| ReadError::Unreadable(error.to_string()))
 }

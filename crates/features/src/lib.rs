@@ -28,6 +28,9 @@ mod partition;
 mod layout;
 mod anew;
 mod weakened;
+mod generation;
+pub mod rebuild;
+pub mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,12 +42,13 @@ use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
 use upnext_common::fault::Fault;
+use upnext_common::generation::Generation;
 use upnext_common::metrics::Metrics;
 use upnext_common::topic::Topic;
 use upnext_contract::{Decoder, Encoder, RegistryClient, RegistryError};
 use upnext_kafka::group::{GroupSettings, Reader, Start, StartOffsets};
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::StoreError;
+use upnext_store::{Generations, StoreError};
 
 use items::Items;
 use outlet::Outlet;
@@ -119,6 +123,8 @@ pub(crate) struct Shared<S> {
     pub(crate) redis_url: String,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    /// What is read.
+    pub(crate) topic: String,
     pub(crate) weakened: Weakened,
     /// Partitions of valid events and of signals when the daemon started.
     pub(crate) partitions: (i32, i32),
@@ -126,6 +132,16 @@ pub(crate) struct Shared<S> {
     pub(crate) budget: Arc<Budget>,
     /// Entries counted and flushed.
     pub(crate) counted: AtomicU64,
+}
+
+/// For which generation a worker works, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    pub(crate) generation: Generation,
+    pub(crate) weakened: Weakened,
+    pub(crate) with_items: bool,
+    /// What was too late when it happened was told then.
+    pub(crate) is_rebuild: bool,
 }
 
 impl Features {
@@ -146,12 +162,49 @@ impl Features {
         self.run_as(Weakened::None, false, drain).await
     }
 
+    /// Works, and doubts itself beside that where it is asked to.
     async fn run_as(
         self,
         weakened: Weakened,
         with_items: bool,
         drain: Drain,
     ) -> Result<Drained, FeaturesError> {
+        tokio::select! {
+            done = self.serve_generations((weakened, with_items), drain) => done,
+            never = Box::pin(verify::background::run(&self)) => match never {},
+        }
+    }
+
+    /// Works in the generation that serves, and goes over to the next one when that is taken into service.
+    async fn serve_generations(
+        &self,
+        (weakened, with_items): (Weakened, bool),
+        drain: Drain,
+    ) -> Result<Drained, FeaturesError> {
+        let generations = Generations::connect(&self.redis_url, &self.config.redis)?;
+        let mut done = Drained::default();
+        while let Some(serving) = generation::serving(&generations, &drain).await {
+            let over = drain.child();
+            let work = Work { generation: serving, weakened, with_items, is_rebuild: false };
+            let mut running = std::pin::pin!(self.run_in(work, over.clone()));
+            let more = tokio::select! {
+                more = &mut running => more?,
+                () = generation::is_left(&generations, serving) => {
+                    over.start();
+                    running.await?
+                }
+            };
+            done.events += more.events;
+            done.signals += more.signals;
+            if drain.has_started() {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Works in one generation until drained.
+    async fn run_in(&self, work: Work, drain: Drain) -> Result<Drained, FeaturesError> {
         let client =
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client);
@@ -159,7 +212,8 @@ impl Features {
         let Some(encoder) = register(&client, &prefix, &drain).await? else {
             return Ok(Drained::default());
         };
-        let (valid, signals) = (Topic::Valid.name(&prefix), Topic::Signals.name(&prefix));
+        let here = self.within(work.generation);
+        let (valid, signals) = (Topic::Valid.name(&prefix), work.generation.signals(&prefix));
         let Some(of_valid) = partitions(&self.brokers, &valid, &drain).await else {
             return Ok(Drained::default());
         };
@@ -167,24 +221,37 @@ impl Features {
             return Ok(Drained::default());
         };
         let partitions = (of_valid, of_signals);
-        if !layout::agreed(&self, partitions, &drain).await? {
+        if !layout::agreed(&here, partitions, &drain).await? {
             return Ok(Drained::default());
         }
-        let outlet = Outlet::new(&self.brokers, signals, of_signals, encoder)?;
-        let dead_letters = Topic::DeadLetters.name(&prefix);
+        let outlet = Outlet::new(&self.brokers, signals.clone(), of_signals, encoder)?;
+        // What was too late is told once, not by every generation.
+        let dead_letters = (!work.is_rebuild).then(|| Topic::DeadLetters.name(&prefix));
         let users = Users { decoder: Decoder::new(client), outlet, dead_letters };
-        let users = self.shared(users, weakened, partitions);
-        let items = self.shared(Items, weakened, partitions);
+        let users = here.shared(users, work, (valid, partitions));
+        let items = here.shared(Items, work, (signals, partitions));
         let reads_items =
-            async { if with_items { self.read(&items, &drain).await } else { Ok(()) } };
-        tokio::try_join!(self.read(&users, &drain), reads_items)?;
+            async { if work.with_items { here.read(&items, work, &drain).await } else { Ok(()) } };
+        tokio::try_join!(here.read(&users, work, &drain), reads_items)?;
         Ok(Drained {
             events: users.counted.load(Ordering::Acquire),
             signals: items.counted.load(Ordering::Acquire),
         })
     }
 
-    fn shared<S>(&self, stage: S, weakened: Weakened, partitions: (i32, i32)) -> Arc<Shared<S>> {
+    /// The same daemon with the keys of a generation.
+    fn within(&self, generation: Generation) -> Self {
+        let mut within = self.clone();
+        within.config.redis = generation::redis_of(&self.config.redis, generation);
+        within
+    }
+
+    fn shared<S>(
+        &self,
+        stage: S,
+        work: Work,
+        (topic, partitions): (String, (i32, i32)),
+    ) -> Arc<Shared<S>> {
         Arc::new(Shared {
             stage,
             config: self.config.clone(),
@@ -192,7 +259,8 @@ impl Features {
             redis_url: self.redis_url.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
-            weakened,
+            weakened: work.weakened,
+            topic,
             partitions,
             budget: Arc::new(Budget::new(self.config.features.cached_bytes_max / 2)),
             counted: AtomicU64::new(0),
@@ -203,10 +271,12 @@ impl Features {
     async fn read<S: Stage>(
         &self,
         shared: &Arc<Shared<S>>,
+        work: Work,
         drain: &Drain,
     ) -> Result<(), FeaturesError> {
-        let topic = S::TOPIC.name(&self.config.kafka.topic_prefix);
+        let topic = shared.topic.clone();
         let group = format!("{}-{}", self.config.features.group, S::STAGE.name());
+        let group = work.generation.group(&group);
         let count = match S::STAGE {
             upnext_store::Stage::Users => shared.partitions.0,
             upnext_store::Stage::Items => shared.partitions.1,

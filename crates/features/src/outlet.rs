@@ -149,7 +149,7 @@ impl Outlet {
 }
 
 /// An item's signals all stand in one partition.
-fn partition_of(item: ItemHash, partitions: i32) -> i32 {
+pub(crate) fn partition_of(item: ItemHash, partitions: i32) -> i32 {
     let count = u64::try_from(partitions.max(1)).unwrap_or(1);
     i32::try_from(item.0 % count).unwrap_or(0)
 }

@@ -16,8 +16,8 @@ use crate::stage::{ReadError, Source, Stage, Unit};
 pub(crate) struct Users {
     pub(crate) decoder: Decoder,
     pub(crate) outlet: Outlet,
-    /// The topic of dead letters.
-    pub(crate) dead_letters: String,
+    /// The topic of dead letters; `None`: what is too late was told before.
+    pub(crate) dead_letters: Option<String>,
 }
 
 /// A valid event with its record's timestamp.
@@ -35,14 +35,7 @@ impl Stage for Users {
     type State = UserState;
 
     async fn read(&self, record: &Record) -> Result<Vec<Unit<Happened>>, ReadError> {
-        let value = record.value.as_deref().unwrap_or_default();
-        let event = self.decoder.event(value).await.map_err(|error| match error {
-            ValueError::Refused(_) => ReadError::Unreadable(error.to_string()),
-            ValueError::Trouble { .. } => ReadError::Trouble(error.to_string()),
-        })?;
-        if event.subject().is_none() {
-            return Err(ReadError::Unreadable("the event names nobody".to_owned()));
-        }
+        let event = event_of(&self.decoder, record).await?;
         let entry = Happened { event, record_ms: record.timestamp_ms };
         Ok(vec![Unit { entry, source: source_of(record) }])
     }
@@ -97,7 +90,8 @@ impl Stage for Users {
         now_ms: i64,
     ) -> Option<Outgoing> {
         let behind_ms = state.newest_ms() - entry.event.event_time_ms.min(entry.record_ms);
-        Some(late::letter(&self.dead_letters, record, behind_ms, now_ms))
+        let topic = self.dead_letters.as_ref()?;
+        Some(late::letter(topic, record, behind_ms, now_ms))
     }
 
     async fn publish(
@@ -110,8 +104,21 @@ impl Stage for Users {
     }
 }
 
+/// The event of a valid record; it names somebody.
+pub(crate) async fn event_of(decoder: &Decoder, record: &Record) -> Result<Event, ReadError> {
+    let value = record.value.as_deref().unwrap_or_default();
+    let event = decoder.event(value).await.map_err(|error| match error {
+        ValueError::Refused(_) => ReadError::Unreadable(error.to_string()),
+        ValueError::Trouble { .. } => ReadError::Trouble(error.to_string()),
+    })?;
+    if event.subject().is_none() {
+        return Err(ReadError::Unreadable("the event names nobody".to_owned()));
+    }
+    Ok(event)
+}
+
 /// Where ingest read the event, from the headers it stamped.
-fn source_of(record: &Record) -> Option<(i32, SourcePosition)> {
+pub(crate) fn source_of(record: &Record) -> Option<(i32, SourcePosition)> {
     let text = |name| std::str::from_utf8(record.header(name)?).ok();
     let partition = text(SOURCE_PARTITION)?.parse().ok()?;
     let offset = text(SOURCE_OFFSET)?.parse().ok()?;

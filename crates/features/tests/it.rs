@@ -11,8 +11,12 @@ mod crowd;
 mod faults;
 #[path = "it/late.rs"]
 mod late;
+#[path = "it/oracle.rs"]
+mod oracle;
 #[path = "it/plain.rs"]
 mod plain;
+#[path = "it/rebuild.rs"]
+mod rebuild;
 #[path = "it/verify.rs"]
 mod verify;
 #[path = "it/world.rs"]

@@ -37,19 +37,46 @@ pub async fn ensure_topics(brokers: &str, kafka: &config::Kafka) -> Result<(), K
         .request_timeout(Some(REQUEST_TIMEOUT))
         .operation_timeout(Some(REQUEST_TIMEOUT));
     for topic in Topic::ALL {
-        let wanted = Wanted::of(topic, kafka);
-        let results = admin
-            .create_topics([&wanted.as_new()], &options)
-            .await
-            .map_err(|cause| KafkaError::topic(&wanted.name, cause))?;
-        for result in results {
-            match result {
-                Ok(name) => info!(topic = name, partitions = wanted.partitions, "created topic"),
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => return Err(KafkaError::topic(&name, code)),
-            }
+        ensure(&admin, &options, &Wanted::of(topic, kafka)).await?;
+        note_difference(brokers, &Wanted::of(topic, kafka)).await?;
+    }
+    Ok(())
+}
+
+/// Creates one topic more under a name of its own, made like `topic.0`. One that exists is left as it is.
+///
+/// # Errors
+/// As [`ensure_topics`].
+pub async fn ensure_topic(
+    brokers: &str,
+    kafka: &config::Kafka,
+    topic: (Topic, &str),
+) -> Result<(), KafkaError> {
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new()
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .operation_timeout(Some(REQUEST_TIMEOUT));
+    let wanted = Wanted { name: topic.1.to_owned(), ..Wanted::of(topic.0, kafka) };
+    ensure(&admin, &options, &wanted).await?;
+    note_difference(brokers, &wanted).await
+}
+
+async fn ensure(
+    admin: &AdminClient<Quiet>,
+    options: &AdminOptions,
+    wanted: &Wanted,
+) -> Result<(), KafkaError> {
+    let results = admin
+        .create_topics([&wanted.as_new()], options)
+        .await
+        .map_err(|cause| KafkaError::topic(&wanted.name, cause))?;
+    for result in results {
+        match result {
+            Ok(name) => info!(topic = name, partitions = wanted.partitions, "created topic"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => return Err(KafkaError::topic(&name, code)),
         }
-        note_difference(brokers, &wanted).await?;
     }
     Ok(())
 }

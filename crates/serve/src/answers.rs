@@ -146,7 +146,7 @@ pub(crate) async fn get_similar(
     let admission = admit(&headers, app.rules, &app.clock)?;
     let request = of_page(page.k, page.surface);
     ask::check(&request)?;
-    if !app.world.knows(&item_id) {
+    if !app.worlds.world().knows(&item_id) {
         let detail = format!("there is no item `{item_id}`");
         return Err(Problem::not_found(detail));
     }

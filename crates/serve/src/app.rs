@@ -13,14 +13,14 @@ use crate::compute::ComputePool;
 use crate::decisions::DecisionLog;
 use crate::hydrate::Hydrator;
 use crate::outlet::Outlet;
-use crate::world::World;
+use crate::worlds::Worlds;
 
 /// Shared by all requests.
 pub(crate) struct App {
     pub(crate) rules: AdmissionRules,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
-    pub(crate) world: Arc<World>,
+    pub(crate) worlds: Arc<Worlds>,
     pub(crate) pool: ComputePool,
     pub(crate) hydrator: Hydrator,
     pub(crate) checks: Checks,

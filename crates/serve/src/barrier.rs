@@ -13,10 +13,10 @@ use upnext_common::fault::Fault;
 use upnext_http::Problem;
 use upnext_http::axum::http::StatusCode;
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::{Place, Reader, SourcePosition, Stage, StoreError};
+use upnext_store::{Place, SourcePosition, Stage, StoreError};
 
 use crate::outlet::Written;
-use crate::world::World;
+use crate::worlds::{Served, Worlds};
 
 /// Longest wait before the caller is told that it takes too long.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
@@ -25,10 +25,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Waits for events to become visible.
 pub(crate) struct Barrier {
-    pub(crate) reader: Arc<Reader>,
-    pub(crate) world: Arc<World>,
+    pub(crate) worlds: Arc<Worlds>,
     pub(crate) brokers: String,
-    pub(crate) signals_topic: String,
+    pub(crate) topic_prefix: String,
     /// Partitions of the valid events: where a raw partition's events may be.
     pub(crate) valid_partitions: i32,
     /// Up to where changes of items have been applied here.
@@ -75,50 +74,58 @@ impl Barrier {
     }
 
     async fn reached(&self, written: &[Written]) -> Result<(), BarrierError> {
+        let served = self.worlds.served();
         let mut newest: BTreeMap<i32, i64> = BTreeMap::new();
         for (partition, offset) in written {
             let stands = newest.entry(*partition).or_insert(*offset);
             *stands = (*stands).max(*offset);
         }
         for (partition, offset) in newest {
-            while !self.is_in_users(partition, offset).await? {
+            while !self.is_in_users(&served, partition, offset).await? {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
-        let ends = admin::end_offsets(&self.brokers, &self.signals_topic).await?;
+        let ends =
+            admin::end_offsets(&self.brokers, &served.generation.signals(&self.topic_prefix))
+                .await?;
         for (partition, end) in (0..).zip(ends) {
-            while !self.is_in_items(partition, end).await? {
+            while !is_in_items(&served, partition, end).await? {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
-        let head = self.reader.changes_head().await?;
+        let head = served.reader.changes_head().await?;
         // The follower that sends lives as long as the process serves.
         self.applied.clone().wait_for(|place| place.reaches(&head)).await.ok();
-        self.world.indexed().await;
+        served.world.indexed().await;
         Ok(())
     }
 
     /// Whether any partition of the users stage has applied the raw record. Ingest keeps partition numbers where both
     /// topics have the same count, so that one is looked at first.
-    async fn is_in_users(&self, partition: i32, offset: i64) -> Result<bool, StoreError> {
+    async fn is_in_users(
+        &self,
+        served: &Served,
+        partition: i32,
+        offset: i64,
+    ) -> Result<bool, StoreError> {
         let at = SourcePosition { epoch: 0, offset, index: 0 };
         let others = (0..self.valid_partitions).filter(|other| *other != partition);
         for candidate in std::iter::once(partition).chain(others) {
-            let watermark = self.reader.watermark(Stage::Users, candidate).await?;
+            let watermark = served.reader.watermark(Stage::Users, candidate).await?;
             if watermark.is_some_and(|watermark| watermark.contains(partition, at)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
 
-    async fn is_in_items(&self, partition: i32, end: i64) -> Result<bool, StoreError> {
-        if end == 0 {
-            return Ok(true);
-        }
-        let watermark = self.reader.watermark(Stage::Items, partition).await?;
-        Ok(watermark.is_some_and(|watermark| watermark.next_offset >= end))
+async fn is_in_items(served: &Served, partition: i32, end: i64) -> Result<bool, StoreError> {
+    if end == 0 {
+        return Ok(true);
     }
+    let watermark = served.reader.watermark(Stage::Items, partition).await?;
+    Ok(watermark.is_some_and(|watermark| watermark.next_offset >= end))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use upnext_kafka::Record;
 use upnext_kafka::tail::TailEvent;
 
 use crate::app::Readiness;
-use crate::world::World;
+use crate::worlds::Worlds;
 
 /// Most records taken at once.
 const TAKEN_MAX: usize = 256;
@@ -27,7 +27,7 @@ pub(crate) const PART: &str = "catalogue";
 pub(crate) struct CatalogueFollower {
     pub(crate) tail: mpsc::Receiver<TailEvent>,
     pub(crate) decoder: Decoder,
-    pub(crate) world: Arc<World>,
+    pub(crate) worlds: Arc<Worlds>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) health: Health,
 }
@@ -49,7 +49,7 @@ impl CatalogueFollower {
                     TailEvent::CaughtUp => has_caught_up = true,
                 }
             }
-            self.world.apply_items(&records);
+            self.worlds.apply_items(&records);
             if has_caught_up {
                 self.readiness.catalogue.store(true, Ordering::Release);
                 self.health.set_ready(PART, true, format!("{count} records read"));

@@ -21,6 +21,8 @@ use crate::hydrate::Hydrated;
 use crate::ladder::{self, Features, Known, Plan};
 use crate::rungs::{self, Computed};
 use crate::side_effects;
+use crate::world::World;
+use crate::worlds::Served;
 
 /// Kept of every deadline for what comes after the computation: the last resort and writing the answer.
 const RESERVE: Duration = Duration::from_millis(3);
@@ -47,14 +49,16 @@ pub(crate) enum Want {
 /// Answers. Always 200: whatever fails on the way shows in tier and reasons.
 pub(crate) async fn answer(app: &Arc<App>, question: Question) -> Response {
     let mut stages = Stages::default();
-    let hydrated = hydrate(app, &question, &mut stages).await;
-    let mut plan = plan(app, &question, &hydrated);
+    // Of one generation, whatever changes meanwhile.
+    let served = app.worlds.served();
+    let hydrated = hydrate(app, &served, &question, &mut stages).await;
+    let mut plan = plan(&served.world, &question, &hydrated);
     let asked = Arc::new((question, hydrated));
-    let computed = match compute(app, &asked, plan.tier, &mut stages).await {
+    let computed = match compute(app, (&served.world, &asked), plan.tier, &mut stages).await {
         Ok(computed) => computed,
         Err(reason) => {
             plan.descend(Tier::Trending, reason);
-            rungs::last_resort(&app.world, &asked.0, &asked.1, plan.tier)
+            rungs::last_resort(&served.world, &asked.0, &asked.1, plan.tier)
         }
     };
     for reason in &computed.reasons {
@@ -69,21 +73,21 @@ pub(crate) async fn answer(app: &Arc<App>, question: Question) -> Response {
     finish(app, question, hydrated, plan, (computed, stages))
 }
 
-async fn hydrate(app: &App, question: &Question, stages: &mut Stages) -> Hydrated {
+async fn hydrate(app: &App, served: &Served, question: &Question, stages: &mut Stages) -> Hydrated {
     let began = app.clock.instant();
     let deadline = question.admission.deadline.keeping(RESERVE);
     let subjects = question.subjects();
     if !subjects.is_empty() && deadline.has_passed(began) {
         return Hydrated::missing(Reason::Deadline);
     }
-    let hydrated = app.hydrator.hydrate(&subjects, deadline).await;
+    let hydrated = app.hydrator.hydrate(&served.reader, &subjects, deadline).await;
     if !subjects.is_empty() {
         stages.hydrate = Some(app.clock.instant().duration_since(began));
     }
     hydrated
 }
 
-fn plan(app: &App, question: &Question, hydrated: &Hydrated) -> Plan {
+fn plan(world: &World, question: &Question, hydrated: &Hydrated) -> Plan {
     let best_of = |tier| Plan { tier, reasons: Vec::new(), healthy: tier };
     match question.want {
         Want::Trending => best_of(Tier::Trending),
@@ -94,7 +98,7 @@ fn plan(app: &App, question: &Question, hydrated: &Hydrated) -> Plan {
             } else {
                 hydrated.features()
             },
-            has_model: app.world.has_ranker(),
+            has_model: world.has_ranker(),
             has_seeds: !question.request.seed_items.is_empty(),
             forced: question.admission.forced,
         }),
@@ -104,12 +108,12 @@ fn plan(app: &App, question: &Question, hydrated: &Hydrated) -> Plan {
 /// Computes on the pool, until the deadline.
 async fn compute(
     app: &App,
-    asked: &Arc<(Question, Hydrated)>,
+    (world, asked): (&Arc<World>, &Arc<(Question, Hydrated)>),
     tier: Tier,
     stages: &mut Stages,
 ) -> Result<Computed, Reason> {
     let deadline = asked.0.admission.deadline.keeping(RESERVE);
-    let (world, asked) = (Arc::clone(&app.world), Arc::clone(asked));
+    let (world, asked) = (Arc::clone(world), Arc::clone(asked));
     let wants_all = rand::random::<f64>() < app.full_rows_share;
     let work = move || rungs::compute(&world, &asked.0, &asked.1, (tier, wants_all));
     match app.pool.run(deadline, work).await {

@@ -1,6 +1,5 @@
 //! Hydration: the user's state from the online store, within a few milliseconds or not at all.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -15,7 +14,6 @@ use crate::ladder::Features;
 
 /// Reads user states under a deadline. The breaker stands in the reader.
 pub(crate) struct Hydrator {
-    reader: Arc<Reader>,
     read_timeout: Duration,
     clock: Clock,
 }
@@ -50,22 +48,22 @@ impl Hydrated {
 }
 
 impl Hydrator {
-    pub(crate) fn new(reader: Arc<Reader>, read_timeout: Duration, clock: Clock) -> Self {
-        Self { reader, read_timeout, clock }
-    }
-
-    /// The store itself, for calls that have their own deadline.
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
+    pub(crate) fn new(read_timeout: Duration, clock: Clock) -> Self {
+        Self { read_timeout, clock }
     }
 
     /// The state of whoever is named; nobody named costs nothing. Never fails: says why instead.
-    pub(crate) async fn hydrate(&self, subjects: &[Subject<'_>], deadline: Deadline) -> Hydrated {
+    pub(crate) async fn hydrate(
+        &self,
+        reader: &Reader,
+        subjects: &[Subject<'_>],
+        deadline: Deadline,
+    ) -> Hydrated {
         if subjects.is_empty() {
             return Hydrated::default();
         }
         let deadline = deadline.within(self.clock.instant(), self.read_timeout);
-        match self.reader.users(subjects, deadline).await {
+        match reader.users(subjects, deadline).await {
             Ok(blobs) => merge(blobs.iter().flatten().map(AsRef::as_ref)),
             Err(error) => {
                 debug!(%error, "no features");

@@ -86,7 +86,7 @@ pub(crate) async fn put_item(
     Params(waiting): Params<Waiting>,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Response, Problem> {
-    let hidden = app.world.record(&item_id).is_some_and(|record| record.hidden);
+    let hidden = app.worlds.world().record(&item_id).is_some_and(|record| record.hidden);
     let item = Item { hidden, ..understand(&app, "", with_id(body, &item_id)?)? };
     write(&app, vec![item], waiting.wait).await
 }
@@ -112,7 +112,7 @@ pub(crate) async fn patch_item(
     Params(waiting): Params<Waiting>,
     JsonBody(body): JsonBody<Map<String, Value>>,
 ) -> Result<Response, Problem> {
-    let record = app.world.record(&item_id).ok_or_else(|| unknown(&item_id))?;
+    let record = app.worlds.world().record(&item_id).ok_or_else(|| unknown(&item_id))?;
     let mut facts = write_item(&record);
     merge(&mut facts, Value::Object(with_id(body, &item_id)?));
     let Value::Object(facts) = facts else { return Err(unknown(&item_id)) };
@@ -157,7 +157,7 @@ pub(crate) async fn get_item(
     Path(item_id): Path<String>,
     Params(Nothing {}): Params<Nothing>,
 ) -> Result<Response, Problem> {
-    let record = app.world.record(&item_id).ok_or_else(|| unknown(&item_id))?;
+    let record = app.worlds.world().record(&item_id).ok_or_else(|| unknown(&item_id))?;
     let mut facts = write_item(&record);
     facts["hidden"] = record.hidden.into();
     Ok(Json(facts).into_response())
@@ -191,7 +191,7 @@ pub(crate) async fn post_batch(
     for (index, value) in body.items.into_iter().enumerate() {
         let pointer = format!("/items/{index}");
         let item = read_item(&value).map_err(|rejection| refused(&pointer, rejection))?;
-        let hidden = app.world.record(&item.item_id).is_some_and(|record| record.hidden);
+        let hidden = app.worlds.world().record(&item.item_id).is_some_and(|record| record.hidden);
         items.push(Item { hidden, ..check_rules(&app, &pointer, item)? });
     }
     write(&app, items, waiting.wait).await
@@ -226,7 +226,7 @@ pub(crate) async fn post_action(
         }
     };
     check_id(item_id)?;
-    let known = app.world.record(item_id).map(|record| Item::clone(&record));
+    let known = app.worlds.world().record(item_id).map(|record| Item::clone(&record));
     let facts = known.unwrap_or_else(|| Item { item_id: item_id.to_owned(), ..Item::default() });
     write(&app, vec![Item { hidden, ..facts }], waiting.wait).await
 }
@@ -251,11 +251,11 @@ async fn write(app: &App, items: Vec<Item>, wait: Option<Wait>) -> Result<Respon
     let offsets = app.outlet.items(&items).await.map_err(|error| error.into_problem())?;
     let offset = offsets.iter().copied().max().unwrap_or(-1);
     let records: Vec<(i64, Item)> = offsets.into_iter().zip(items).collect();
-    app.world.apply_items(&records);
+    app.worlds.apply_items(&records);
     if wait.is_none() {
         return Ok((StatusCode::ACCEPTED, Json(ItemsWritten { offset })).into_response());
     }
-    match tokio::time::timeout(INDEXED_WITHIN, app.world.indexed()).await {
+    match tokio::time::timeout(INDEXED_WITHIN, app.worlds.world().indexed()).await {
         Ok(()) => Ok(Json(ItemsWritten { offset }).into_response()),
         Err(_) => {
             let detail = format!("not indexed within {} s", INDEXED_WITHIN.as_secs());

@@ -2,7 +2,8 @@
 //!
 //! An answer's way: `admission` (deadline, moment, forced rung), `ask` (the request and its limits), `hydrate` (the
 //! user's state), `ladder` (which rung), `compute` (the bounded pool), `rungs` (the rung itself), `answer`, and
-//! `decisions` after it. What answers read is the `world`, kept fresh by `catalogue`, `states`, `models` and
+//! `decisions` after it. What answers read is the `world` of one generation of state
+//! (`worlds`), kept fresh by `catalogue`, `states`, `models` and
 //! `upkeep`. The calls are in `answers`, `events`, `items` and `users`.
 //!
 //! Invariants: an answering call is 200 whatever fails behind it; no runtime worker computes an answer, except for
@@ -14,6 +15,7 @@ mod hydrate;
 mod ladder;
 mod compute;
 mod world;
+mod worlds;
 mod lists;
 mod rungs;
 mod answer;

@@ -22,7 +22,7 @@ use upnext_model::artifact::{Artifact, ArtifactError};
 use upnext_model::row;
 
 use crate::app::Readiness;
-use crate::world::World;
+use crate::worlds::Worlds;
 
 /// Announcements remembered at the start, in case the newest cannot be used.
 const REMEMBERED_MAX: usize = 16;
@@ -35,7 +35,7 @@ pub(crate) const PART: &str = "models";
 pub(crate) struct ModelFollower {
     pub(crate) tail: mpsc::Receiver<TailEvent>,
     pub(crate) decoder: Decoder,
-    pub(crate) world: Arc<World>,
+    pub(crate) worlds: Arc<Worlds>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
@@ -91,16 +91,16 @@ impl ModelFollower {
                 }
             }
         }
-        let in_use = self.world.model_id();
+        let in_use = self.worlds.world().model_id();
         self.health.set_ready(PART, true, in_use.unwrap_or_else(|| "none yet".to_owned()));
     }
 
     /// Loads, checks and takes into use, on a thread of its own.
     async fn adopt(&self, announced: &ArtifactAnnounced) -> Result<(), Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let (world, announced) = (Arc::clone(&self.world), announced.clone());
+        let (worlds, announced) = (Arc::clone(&self.worlds), announced.clone());
         let thread = std::thread::Builder::new().name("artifact".to_owned()).spawn(move || {
-            let loaded = load(&announced).map(|artifact| world.adopt(Arc::new(artifact)));
+            let loaded = load(&announced).map(|artifact| worlds.adopt(&Arc::new(artifact)));
             sender.send(loaded).ok();
         });
         if thread.is_err() {

@@ -34,7 +34,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/items/{id}/similar", get(answers::get_similar))
         .route("/v1/users/{id}/features", get(users::get_features))
-        .route("/v1/users/{id}", upnext_http::axum::routing::delete(users::delete_user))
+        .route("/v1/users/{id}/export", get(users::export::export_user))
+        .route("/v1/users/{id}", upnext_http::axum::routing::delete(users::erase::delete_user))
         .layer(from_fn_with_state(Arc::clone(&app), when_ready))
         .with_state(app);
     let description = serde_json::to_value(openapi::Api::openapi()).unwrap_or_default();

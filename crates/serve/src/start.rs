@@ -12,6 +12,7 @@ use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
 use upnext_common::fault::Fault;
+use upnext_common::generation::Generation;
 use upnext_common::metrics::Metrics;
 use upnext_common::topic::Topic;
 use upnext_contract::{
@@ -19,7 +20,8 @@ use upnext_contract::{
 };
 use upnext_http::{BindError, Health, Limits, Listener};
 use upnext_kafka::{KafkaError, Producer, ProducerSettings, admin, tail};
-use upnext_store::{Place, Reader, StoreError};
+use upnext_store::{Generations, Place, StoreError};
+use uuid::Uuid;
 
 use crate::admission::AdmissionRules;
 use crate::app::{App, Readiness};
@@ -31,9 +33,10 @@ use crate::hydrate::Hydrator;
 use crate::models::{self, ModelFollower};
 use crate::outlet::Outlet;
 use crate::routes;
-use crate::states::{self, StateFollower};
+use crate::states::{self, StateFollower, Store};
 use crate::upkeep::Upkeep;
 use crate::world::World;
+use crate::worlds::{Served, Worlds};
 
 /// Longest wait for writes under way when the daemon stops.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
@@ -150,9 +153,13 @@ impl Serve {
         registry: Arc<RegistryClient>,
         encoder: &Encoder,
     ) -> Result<Parts, ServeError> {
-        let reader =
-            Arc::new(Reader::connect(&self.redis_url, &self.config.redis, self.clock.clone())?);
-        let world = Arc::new(World::new(self.metrics.clone()));
+        let store = Store {
+            url: self.redis_url.clone(),
+            redis: self.config.redis.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let worlds = Arc::new(first(&store)?);
         let readiness = Arc::new(Readiness::default());
         let (applied, applied_to) = watch::channel(Place::default());
         let (decisions, queue) =
@@ -163,7 +170,7 @@ impl Serve {
             encoder: encoder.clone(),
             topic_prefix: self.config.kafka.topic_prefix.clone(),
         };
-        let barrier = self.barrier(&reader, &world, applied_to).await?;
+        let barrier = self.barrier(&worlds, applied_to).await?;
         let app = App {
             rules: AdmissionRules {
                 deadline: Duration::from_millis(self.config.serve.deadline_ms),
@@ -171,14 +178,13 @@ impl Serve {
             },
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
-            world: Arc::clone(&world),
+            worlds: Arc::clone(&worlds),
             pool: ComputePool::start(
                 self.config.serve.compute_threads,
                 self.config.serve.compute_queue_max,
                 self.clock.clone(),
             )?,
             hydrator: Hydrator::new(
-                Arc::clone(&reader),
                 Duration::from_millis(self.config.redis.read_timeout_ms),
                 self.clock.clone(),
             ),
@@ -189,16 +195,16 @@ impl Serve {
             barrier,
             readiness: Arc::clone(&readiness),
         };
-        let upkeep = Upkeep::start(Arc::clone(&world), self.clock.clone())?;
-        let followers = self.followers(&world, &readiness, registry)?;
+        let upkeep = Upkeep::start(Arc::clone(&worlds), self.clock.clone())?;
+        let followers = self.followers(&worlds, &readiness, registry)?;
         let states = StateFollower {
-            reader,
-            world,
-            readiness,
+            generations: Generations::connect(&self.redis_url, &self.config.redis)?,
+            name: Uuid::now_v7().to_string(),
             health: self.health.clone(),
+            worlds,
+            store,
+            readiness,
             applied,
-            metrics: self.metrics.clone(),
-            clock: self.clock.clone(),
         };
         Ok(Parts { app: Arc::new(app), upkeep, writer, followers, states })
     }
@@ -220,18 +226,16 @@ impl Serve {
 
     async fn barrier(
         &self,
-        reader: &Arc<Reader>,
-        world: &Arc<World>,
+        worlds: &Arc<Worlds>,
         applied: watch::Receiver<Place>,
     ) -> Result<Barrier, KafkaError> {
         let prefix = &self.config.kafka.topic_prefix;
         let valid_partitions =
             admin::partition_count(&self.brokers, &Topic::Valid.name(prefix)).await?;
         Ok(Barrier {
-            reader: Arc::clone(reader),
-            world: Arc::clone(world),
+            worlds: Arc::clone(worlds),
             brokers: self.brokers.clone(),
-            signals_topic: Topic::Signals.name(prefix),
+            topic_prefix: prefix.clone(),
             valid_partitions,
             applied,
         })
@@ -239,7 +243,7 @@ impl Serve {
 
     fn followers(
         &self,
-        world: &Arc<World>,
+        worlds: &Arc<Worlds>,
         readiness: &Arc<Readiness>,
         registry: Arc<RegistryClient>,
     ) -> Result<(CatalogueFollower, ModelFollower), KafkaError> {
@@ -251,14 +255,14 @@ impl Serve {
         let catalogue = CatalogueFollower {
             tail: follow(Topic::Items)?,
             decoder: decoder.clone(),
-            world: Arc::clone(world),
+            worlds: Arc::clone(worlds),
             readiness: Arc::clone(readiness),
             health: self.health.clone(),
         };
         let models = ModelFollower {
             tail: follow(Topic::Models)?,
             decoder,
-            world: Arc::clone(world),
+            worlds: Arc::clone(worlds),
             readiness: Arc::clone(readiness),
             health: self.health.clone(),
             metrics: self.metrics.clone(),
@@ -302,6 +306,13 @@ struct Parts {
     states: StateFollower,
 }
 
+/// The first generation, until the store has said which one serves.
+fn first(store: &Store) -> Result<Worlds, StoreError> {
+    let generation = Generation::default();
+    let world = Arc::new(World::new(store.metrics.clone()));
+    Ok(Worlds::new(Served { generation, world, reader: store.reader(generation)? }))
+}
+
 /// Opens the door once everything has been looked at and is retrievable.
 async fn open(app: Arc<App>, health: Health, drain: Drain) {
     while !app.readiness.has_read_everything() {
@@ -311,7 +322,7 @@ async fn open(app: Arc<App>, health: Health, drain: Drain) {
         }
     }
     tokio::select! {
-        () = app.world.indexed() => {}
+        () = app.worlds.indexed() => {}
         () = drain.started() => return,
     }
     app.readiness.open();

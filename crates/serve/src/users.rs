@@ -1,12 +1,15 @@
 //! What is known of a user: windows, recent events, top items and tastes, read at this moment.
 
+pub(crate) mod erase;
+pub(crate) mod export;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use upnext_common::deadline::Deadline;
-use upnext_common::event::{Device, Event, EventBody, EventType, Subject};
+use upnext_common::event::{EventType, Subject};
 use upnext_common::item::ItemHash;
 use upnext_http::axum::Json;
 use upnext_http::axum::extract::{Path, State};
@@ -18,12 +21,11 @@ use upnext_http::{Params, Problem, ProblemBody};
 use upnext_model::live::LiveItems;
 use upnext_state::UserState;
 use upnext_state::window::WINDOWS;
-use uuid::Uuid;
+use upnext_store::Reader;
 
 use crate::admission;
 use crate::answers::Nothing;
 use crate::app::App;
-use crate::ask::Complaints;
 
 /// Longest wait for the store: nobody's page waits for this call.
 const READ_WITHIN: Duration = Duration::from_millis(250);
@@ -81,95 +83,35 @@ pub(crate) async fn get_features(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let now_ms = admission::as_of(&headers, app.rules)?.unwrap_or_else(|| app.clock.now_ms());
-    let state = read_state(&app, &user_id).await?;
-    let columns = app.world.columns();
+    let served = app.worlds.served();
+    let state = read_states(&app, &served.reader, &[Subject::User(&user_id)]).await?.remove(0);
+    let columns = served.world.columns();
     Ok(Json(describe(user_id, state.as_ref(), &columns.live, now_ms)).into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Erasing {
-    #[serde(default)]
-    dry_run: bool,
+/// The user, and the anonymous id that was named with it.
+fn subjects<'a>(user_id: &'a str, anonymous_id: Option<&'a str>) -> Vec<Subject<'a>> {
+    let anonymous = anonymous_id.map(Subject::Anonymous);
+    std::iter::once(Subject::User(user_id)).chain(anonymous).collect()
 }
 
-/// What erasing a user has begun, or would.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Erasure {
-    user_id: String,
-    known: bool,
-    /// Id of the erasing event; null in a dry run.
-    event_id: Option<String>,
-}
-
-/// Erases what is held of a user: an event on the log, applied at its place.
-#[utoipa::path(
-    delete, path = "/v1/users/{id}", tag = "users",
-    params(
-        ("id" = String, Path, description = "User id"),
-        ("dry_run" = Option<bool>, Query, description = "`true`: say what would happen"),
-    ),
-    responses(
-        (status = 200, description = "The dry run", body = Erasure),
-        (status = 202, description = "The erasure is on the log", body = Erasure),
-        (status = 400, description = "The id is not one", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Store or log does not answer", body = ProblemBody, content_type = "application/problem+json"),
-    )
-)]
-pub(crate) async fn delete_user(
-    State(app): State<Arc<App>>,
-    Path(user_id): Path<String>,
-    Params(erasing): Params<Erasing>,
-) -> Result<Response, Problem> {
-    let mut complaints = Complaints::default();
-    complaints.id("/user_id", &user_id);
-    complaints.into_result()?;
-    if erasing.dry_run {
-        let known = read_state(&app, &user_id).await?.is_some_and(|state| !state.is_empty());
-        return Ok(Json(Erasure { user_id, known, event_id: None }).into_response());
-    }
-    // Erasing does not depend on the store: it is an event, whether or not the state can be read now.
-    let known = read_state(&app, &user_id).await.is_ok_and(|s| s.is_some_and(|s| !s.is_empty()));
-    let now_ms = app.clock.now_ms();
-    let event = erasure(user_id.clone(), now_ms);
-    let event_id = Some(event.event_id.clone());
-    app.outlet.events(&[event], now_ms).await.map_err(|error| error.into_problem())?;
-    Ok((StatusCode::ACCEPTED, Json(Erasure { user_id, known, event_id })).into_response())
-}
-
-fn erasure(user_id: String, now_ms: i64) -> Event {
-    Event {
-        event_id: Uuid::now_v7().to_string(),
-        event_time_ms: now_ms,
-        user_id: Some(user_id),
-        anonymous_id: None,
-        session_id: "erase".to_owned(),
-        surface: "api".to_owned(),
-        decision_id: None,
-        device: Device::Unknown,
-        props: BTreeMap::new(),
-        body: EventBody::UserErased,
-    }
-}
-
-async fn read_state(app: &App, user_id: &str) -> Result<Option<UserState>, Problem> {
+/// The stored states of subjects, each as they are; `None` for strangers.
+async fn read_states(
+    app: &App,
+    reader: &Reader,
+    subjects: &[Subject<'_>],
+) -> Result<Vec<Option<UserState>>, Problem> {
     let deadline = Deadline::after(app.clock.instant(), READ_WITHIN);
     let unavailable = |detail: String| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "features_unavailable", detail)
     };
-    let blobs = app
-        .hydrator
-        .reader()
-        .users(&[Subject::User(user_id)], deadline)
-        .await
-        .map_err(|error| unavailable(error.to_string()))?;
-    match blobs.into_iter().next().flatten() {
-        None => Ok(None),
-        Some(blob) => match UserState::decode(&blob) {
-            Ok(state) => Ok(Some(state)),
-            Err(error) => Err(unavailable(format!("the stored state is not understood: {error}"))),
-        },
-    }
+    let blobs = reader.users(subjects, deadline).await;
+    let blobs = blobs.map_err(|error| unavailable(error.to_string()))?;
+    let decoded =
+        blobs.into_iter().map(|blob| blob.map(|blob| UserState::decode(&blob)).transpose());
+    decoded
+        .collect::<Result<_, _>>()
+        .map_err(|error| unavailable(format!("a stored state is not understood: {error}")))
 }
 
 fn describe(

@@ -107,6 +107,17 @@ impl World {
         columns.live.item(index).record().filter(|record| !record.deleted).cloned()
     }
 
+    /// All catalogue records, withdrawn ones too, with their offsets.
+    pub(crate) fn catalogue(&self) -> Vec<(i64, Item)> {
+        let columns = self.columns();
+        let records = columns.live.iter().filter_map(|(_, live)| live.record());
+        let records: Vec<(i64, Arc<Item>)> = records
+            .filter_map(|item| Some((*columns.offsets.get(&item.item_id)?, Arc::clone(item))))
+            .collect();
+        drop(columns);
+        records.into_iter().map(|(offset, item)| (offset, Item::clone(&item))).collect()
+    }
+
     /// Whether the catalogue or the log speaks of this item, and it was not withdrawn.
     pub(crate) fn knows(&self, item_id: &str) -> bool {
         let columns = self.columns();

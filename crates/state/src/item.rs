@@ -1,12 +1,14 @@
 //! What the log says about one item: decayed counters, openings, and what follows it in sessions.
 
 mod codec;
+mod parts;
 
 use upnext_common::event::EventType;
 
 use crate::half_life::{DAY_MS, HOUR_MS, factor, scaled};
 pub use crate::header::Position as ItemPosition;
 use crate::pair::{PAIR_HALF_LIFE_MS, Pair, Pairs, weight};
+use crate::part::Part;
 use crate::signal::{Signal, What};
 use crate::wire::DecodeError;
 
@@ -99,6 +101,12 @@ impl ItemState {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
+    }
+
+    /// By feature, for comparisons.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        parts::parts(self)
     }
 
     #[must_use]

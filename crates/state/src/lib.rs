@@ -7,6 +7,7 @@
 pub mod half_life;
 pub mod header;
 mod wire;
+mod part;
 pub mod window;
 pub mod ring;
 mod weight;
@@ -22,6 +23,7 @@ mod sample;
 
 pub use header::Position;
 pub use item::{ItemMoment, ItemPosition, ItemState};
+pub use part::Part;
 pub use replay::Replay;
 pub use ring::RingEvent;
 pub use signal::{Direction, Signal, SignalBatch, SignalEntry, What};

@@ -2,6 +2,7 @@
 
 mod codec;
 mod merge;
+mod parts;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use upnext_common::item::{ItemHash, stable_hash};
 
 use crate::header::Position;
 use crate::pair::PAIR_DISTANCE_MAX;
+use crate::part::Part;
 use crate::ring::{Ring, RingEvent};
 use crate::signal::{Direction, Signal, What};
 use crate::top::{Top, TopItem};
@@ -75,6 +77,12 @@ impl UserState {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
+    }
+
+    /// By feature, for comparisons.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        parts::parts(self)
     }
 
     #[must_use]

@@ -103,8 +103,26 @@ impl Keys {
         self.split(key).map(|(group, _)| group)
     }
 
-    /// A pattern that every item key matches, special characters of the prefix escaped.
+    /// Whose key it is.
+    #[must_use]
+    pub fn subject_of<'a>(&self, key: &'a str) -> Option<Subject<'a>> {
+        let (_, name) = self.split(key)?;
+        let user = name.strip_prefix("u:").map(Subject::User);
+        user.or_else(|| name.strip_prefix("a:").map(Subject::Anonymous))
+    }
+
+    /// A pattern that every item key matches.
     pub(crate) fn items_pattern(&self) -> String {
+        self.pattern("i:????????????????")
+    }
+
+    /// A pattern that every user's key matches, known or anonymous.
+    pub(crate) fn users_pattern(&self) -> String {
+        self.pattern("[ua]:*")
+    }
+
+    /// The prefix with its special characters escaped, any group, then `rest`.
+    fn pattern(&self, rest: &str) -> String {
         let mut pattern = String::new();
         for letter in self.prefix.chars() {
             if matches!(letter, '*' | '?' | '[' | ']' | '^' | '\\') {
@@ -113,7 +131,7 @@ impl Keys {
             pattern.push(letter);
         }
         let group = if self.groups > 1 { "{*}" } else { "" };
-        pattern + group + "i:????????????????"
+        pattern + group + rest
     }
 
     /// Where it stands how far a partition of a stage has been applied to the keys of a group.
@@ -168,6 +186,18 @@ mod tests {
             ..config::Redis::default()
         };
         Keys::of(&redis).unwrap()
+    }
+
+    #[test]
+    fn a_user_is_known_by_its_key() {
+        for keys in [keys(1), keys(16)] {
+            for subject in [Subject::User("1:2"), Subject::Anonymous("a:b")] {
+                assert_eq!(keys.subject_of(&keys.user(subject)), Some(subject));
+            }
+            for foreign in ["up:i:0000000000000001", "x:u:1", "up:changed", "up:1:u:7"] {
+                assert_eq!(keys.subject_of(foreign), None, "{foreign}");
+            }
+        }
     }
 
     #[test]

@@ -18,13 +18,15 @@ mod line;
 mod lines;
 mod session;
 mod reader;
+mod generations;
 
 pub use changed::{Changed, Place};
 pub use error::StoreError;
 pub use functions::POSITION_AT;
+pub use generations::{Generations, REPORT_TTL};
 pub use keys::{KEY_GROUPS_MAX, Keys, Stage};
 pub use layout::Layout;
 pub use owned::Owned;
-pub use reader::Reader;
+pub use reader::{Cursor, Reader};
 pub use session::{Flush, Flushed, Session};
 pub use watermark::{MalformedWatermark, Marks, SourcePosition, Watermark};

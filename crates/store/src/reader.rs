@@ -35,6 +35,13 @@ pub struct Reader {
     read_limit: Duration,
 }
 
+/// How far a walk through all keys has come. The default is the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    node: usize,
+    at: u64,
+}
+
 impl Reader {
     /// Starts to connect in the background; a store that is away is no error. Needs a tokio runtime.
     ///
@@ -118,7 +125,7 @@ impl Reader {
     /// As [`Self::users`].
     pub async fn refresh(&self, items: &[ItemHash]) -> Result<Vec<Option<Bytes>>, StoreError> {
         let keys: Vec<String> = items.iter().map(|item| self.keys.item(*item)).collect();
-        if keys.is_empty() { Ok(Vec::new()) } else { self.read(&keys, BULK).await }
+        self.stored(&keys).await
     }
 
     /// Hands every item to `on_batch`, some of them perhaps twice. Returns how many there were.
@@ -129,49 +136,77 @@ impl Reader {
         &self,
         mut on_batch: impl FnMut(Vec<(ItemHash, Bytes)>),
     ) -> Result<usize, StoreError> {
-        let mut count = 0;
-        let net = self.lines.net()?;
-        for node in 0..net.nodes() {
-            let mut cursor = 0_u64;
-            loop {
-                let (next, keys) = self.scan(&net, node, cursor).await?;
-                let known =
-                    keys.iter().filter_map(|key| self.keys.item_of(key)).collect::<Vec<_>>();
-                let blobs = self.refresh(&known).await?;
-                let pairs = known.into_iter().zip(blobs);
-                let batch: Vec<_> = pairs.filter_map(|(item, blob)| Some((item, blob?))).collect();
-                count += batch.len();
-                if !batch.is_empty() {
-                    on_batch(batch);
-                }
-                if next == 0 {
-                    break;
-                }
-                cursor = next;
+        let (mut count, mut cursor) = (0, Some(Cursor::default()));
+        while let Some(from) = cursor {
+            let (next, keys) = self.scanned(Stage::Items, from).await?;
+            let known = keys.iter().filter_map(|key| self.keys.item_of(key)).collect::<Vec<_>>();
+            let blobs = self.refresh(&known).await?;
+            let pairs = known.into_iter().zip(blobs);
+            let batch: Vec<_> = pairs.filter_map(|(item, blob)| Some((item, blob?))).collect();
+            count += batch.len();
+            if !batch.is_empty() {
+                on_batch(batch);
             }
+            cursor = next;
         }
         Ok(count)
     }
 
-    /// One step of a scan of one node: where it goes on, and keys that may be items'.
-    async fn scan(
+    /// One step through the keys of a stage's states: where to go on (`None`: that was all) and the keys, some of
+    /// them perhaps told twice.
+    ///
+    /// # Errors
+    /// As [`Self::users`].
+    pub async fn scanned(
         &self,
-        net: &Net,
-        node: usize,
-        cursor: u64,
-    ) -> Result<(u64, Vec<String>), StoreError> {
+        stage: Stage,
+        from: Cursor,
+    ) -> Result<(Option<Cursor>, Vec<String>), StoreError> {
+        let net = self.lines.net()?;
+        let pattern = match stage {
+            Stage::Users => self.keys.users_pattern(),
+            Stage::Items => self.keys.items_pattern(),
+        };
         let mut calls = Bundle::default();
-        let pattern = self.keys.items_pattern();
-        calls
-            .to(node)
-            .cmd("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(pattern)
-            .arg("COUNT")
-            .arg(SCAN_KEYS);
-        let reply = self.bulk(net, calls).await?.pop().unwrap_or(Value::Nil);
-        from_redis_value(reply).map_err(|cause| StoreError::Malformed { cause: cause.to_string() })
+        let scan = calls.to(from.node).cmd("SCAN").arg(from.at);
+        scan.arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_KEYS);
+        let reply = self.bulk(&net, calls).await?.pop().unwrap_or(Value::Nil);
+        let malformed =
+            |cause: redis::ParsingError| StoreError::Malformed { cause: cause.to_string() };
+        let (at, keys): (u64, Vec<String>) = from_redis_value(reply).map_err(malformed)?;
+        let next = match at {
+            0 => Some(Cursor { node: from.node + 1, at: 0 }).filter(|next| next.node < net.nodes()),
+            at => Some(Cursor { at, ..from }),
+        };
+        Ok((next, keys))
+    }
+
+    /// The blobs under these keys, in order: off the request path.
+    ///
+    /// # Errors
+    /// As [`Self::users`].
+    pub async fn stored(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        if keys.is_empty() { Ok(Vec::new()) } else { self.read(keys, BULK).await }
+    }
+
+    /// Removes keys; how many there were. For states that nobody reads any more.
+    ///
+    /// # Errors
+    /// As [`Self::users`].
+    pub async fn removed(&self, keys: &[String]) -> Result<u64, StoreError> {
+        let net = self.lines.net()?;
+        let mut calls = Bundle::default();
+        for key in keys {
+            calls.to(net.seat_of(key)?).cmd("UNLINK").arg(key);
+        }
+        let replies = self.bulk(&net, calls).await?;
+        let count = |reply: Value| if let Value::Int(count) = reply { count } else { 0 };
+        Ok(replies.into_iter().map(|reply| u64::try_from(count(reply)).unwrap_or(0)).sum())
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Whether state, if there is any, is stored in as many key groups as are configured here.

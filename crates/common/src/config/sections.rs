@@ -205,7 +205,7 @@ impl Default for Ingest {
 }
 
 /// The features daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Features {
     pub group: String,
@@ -220,6 +220,8 @@ pub struct Features {
     pub cached_bytes_max: usize,
     /// Ids kept in the stream of changed items.
     pub changed_stream_max: usize,
+    /// Share of users and items that each daemon compares with the log once a minute; 0: none.
+    pub verify_sample: f64,
 }
 
 impl Default for Features {
@@ -232,6 +234,7 @@ impl Default for Features {
             cached_states_max: 50_000,
             cached_bytes_max: 256 << 20,
             changed_stream_max: 100_000,
+            verify_sample: 0.0,
         }
     }
 }

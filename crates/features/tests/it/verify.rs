@@ -1,4 +1,5 @@
-//! The oracle: one pass over both logs in memory, held against what stands in Redis.
+//! A second oracle, which shares nothing with the product's: one pass over both logs in memory, held against what
+//! stands in Redis. Both must agree.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,6 +13,7 @@ use upnext_kafka::{Record, tail};
 use upnext_state::replay::{OwnedSubject, SignalReplay};
 use upnext_state::{ItemState, Replay, SignalBatch};
 
+use crate::oracle;
 use crate::world::{BOUND, World};
 
 /// What was compared and found equal.
@@ -26,6 +28,9 @@ pub(crate) struct Verified {
 pub(crate) async fn verify(world: &World) -> Verified {
     let (verified, wrong) = compare(world).await;
     assert!(wrong.is_empty(), "{} of {verified:?} are wrong: {wrong:?}", wrong.len());
+    let told = oracle::report(world).await;
+    assert!(told.is_clean(), "{told:?}");
+    assert_eq!(told.items.states.checked, verified.items as u64);
     verified
 }
 

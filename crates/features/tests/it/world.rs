@@ -1,6 +1,7 @@
 //! A stack, valid events written as ingest writes them, and daemons that come and go.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) struct World {
     pub(crate) stack: Stack,
     /// Where state is on a cluster; the stack's own Redis is idle then.
     pub(crate) cluster: Option<RedisCluster>,
-    redis_url: String,
+    pub(crate) redis_url: String,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) reader: Reader,
@@ -120,16 +121,21 @@ impl World {
         }
     }
 
-    pub(crate) fn start(&self) -> Daemon {
-        let drain = Drain::new();
-        let features = Features {
+    /// The daemon, not started.
+    pub(crate) fn features(&self) -> Features {
+        Features {
             config: self.config.clone(),
             brokers: self.stack.brokers(),
             registry_url: self.stack.registry_url(),
             redis_url: self.redis_url.clone(),
             metrics: self.metrics.clone(),
             clock: Clock::system(),
-        };
+        }
+    }
+
+    pub(crate) fn start(&self) -> Daemon {
+        let drain = Drain::new();
+        let features = self.features();
         let task = tokio::spawn(features.run(drain.clone()));
         Daemon { drain, task }
     }
@@ -224,6 +230,17 @@ impl World {
             drop(self.producer.send_when_room(record).await.expect("the record is taken"));
         }
         self.producer.flush(BOUND).await.expect("everything is acknowledged");
+    }
+
+    /// Puts a blob where the daemon would not.
+    pub(crate) async fn put(&self, key: &str, blob: &[u8]) {
+        let mut text = String::new();
+        for byte in blob {
+            write!(text, "\\x{byte:02x}").expect("a string takes it");
+        }
+        assert!(self.stack.redis.command(&format!("SET {key} \"{text}\"")).starts_with("+OK"));
+        let stored = self.reader.stored(&[key.to_owned()]).await.expect("the store answers");
+        assert_eq!(stored, [Some(Bytes::copy_from_slice(blob))]);
     }
 
     /// Sum over partitions of how far a stage has come, as Redis says.

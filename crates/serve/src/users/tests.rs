@@ -1,19 +1,21 @@
 //! A user's features from events, joined with the catalogue.
 
+use upnext_common::event::{Event, EventBody};
 use upnext_common::item::Item;
 
+use super::erase::erasure;
 use super::*;
 
 const NOW: i64 = 1_760_000_000_000;
 
 fn event(age_ms: i64, body: EventBody) -> Event {
     let event_time_ms = NOW - age_ms;
-    Event { event_time_ms, body, ..erasure("u".to_owned(), event_time_ms) }
+    Event { event_time_ms, body, ..erasure(Subject::User("u"), event_time_ms) }
 }
 
 /// A click at a time, for other tests too.
 pub(crate) fn click_at(user_id: &str, item_id: &str, event_time_ms: i64) -> Event {
-    Event { body: click(item_id), ..erasure(user_id.to_owned(), event_time_ms) }
+    Event { body: click(item_id), ..erasure(Subject::User(user_id), event_time_ms) }
 }
 
 fn state_of(events: &[Event]) -> UserState {
