@@ -30,7 +30,8 @@ pub(crate) async fn run(
     modes: &[Weakened],
     seed: u64,
 ) -> anyhow::Result<Vec<(Weakened, Report)>> {
-    let habits = Habits { users: USERS, events: EVENTS, repeat_every: 0, bot_every: 2 };
+    let habits =
+        Habits { users: USERS, events: EVENTS, repeat_every: 0, bot_every: 2, erase_every: 0 };
     let course = Course { seed, plan: plan(seed), habits, bound: BOUND };
     let mut reports = Vec::new();
     for mode in modes {

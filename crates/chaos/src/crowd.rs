@@ -25,6 +25,8 @@ pub(crate) struct Habits {
     pub(crate) repeat_every: u64,
     /// One event in so many is of a bot; 0: none.
     pub(crate) bot_every: u64,
+    /// One event in so many erases its user, whatever was wrong about them; 0: none.
+    pub(crate) erase_every: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -114,11 +116,13 @@ impl Crowd {
     }
 
     fn body(&mut self) -> EventBody {
+        if self.habits.erase_every > 0 && self.die.one_in(self.habits.erase_every) {
+            return EventBody::UserErased;
+        }
         let item = self.die.roll(ITEMS) * self.die.roll(ITEMS) / ITEMS;
         let item_id = format!("i{item}");
         match self.die.roll(200) {
-            0 => EventBody::UserErased,
-            1..5 => EventBody::ItemHidden { item_id },
+            0..5 => EventBody::ItemHidden { item_id },
             5..10 => EventBody::Searched { query: item_id },
             10..30 => {
                 let more = (0..self.die.roll(5)).map(|at| format!("i{}", at * 7)).collect();
@@ -143,7 +147,8 @@ mod tests {
 
     use super::*;
 
-    const HABITS: Habits = Habits { users: 200, events: 5_000, repeat_every: 50, bot_every: 10 };
+    const HABITS: Habits =
+        Habits { users: 200, events: 5_000, repeat_every: 50, bot_every: 10, erase_every: 100 };
 
     #[test]
     fn the_seed_says_everything() {

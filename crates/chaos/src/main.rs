@@ -173,7 +173,7 @@ fn course(arguments: &Arguments) -> Course {
     Course {
         seed: arguments.seed,
         plan: plan::plan(&Kind::ALL, arguments.faults, arguments.seed),
-        habits: Habits { users, events, repeat_every: 50, bot_every: 10 },
+        habits: Habits { users, events, repeat_every: 50, bot_every: 10, erase_every: 2_000 },
         bound: Duration::from_secs(arguments.minutes * 60),
     }
 }
