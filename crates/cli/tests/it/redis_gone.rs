@@ -123,6 +123,15 @@ fn metrics(up: &Up) -> String {
     text
 }
 
+/// The largest over all partitions, seconds.
+fn lag(up: &Up) -> f64 {
+    let text = metrics(up);
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("upnext_consumer_lag_seconds{topic=\"events.valid"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).fold(0.0, f64::max)
+}
+
 fn resident_mb(pid: u32) -> u64 {
     let path = Path::new("/proc").join(pid.to_string()).join("status");
     let text = std::fs::read_to_string(path).unwrap();
@@ -156,6 +165,8 @@ fn redis_that_is_away_for_long_moves_no_partition_and_costs_no_event() {
         most_mb = most_mb.max(resident_mb(up.pid("upnext")));
     }
     assert_eq!(load.bad.load(Ordering::Acquire), 0);
+    // What waits ages.
+    eventually(BOUND, || lag(&up) > 1.0);
     redis.restart();
     load.answered(50);
     let (events, good, bad) = load.ended();
@@ -168,6 +179,7 @@ fn redis_that_is_away_for_long_moves_no_partition_and_costs_no_event() {
         rebalances(&up)
     );
     assert_eq!((bad, rebalances(&up)), (0, before));
+    eventually(BOUND, || lag(&up) <= 0.0);
     assert!(most_mb < before_mb + GROWTH_MAX_MB, "{before_mb} MB, then {most_mb} MB");
     assert!(metrics(&up).lines().any(|line| line.starts_with("upnext_state_resets_total{")));
     assert!(up.terminate().success());

@@ -14,10 +14,12 @@ use upnext_common::clock::Clock;
 
 use crate::Outcome;
 use crate::filling::{self, Whose};
-use crate::roles::Place;
+use crate::roles::{Pids, Place};
 
 const PER_SECOND: u64 = 5_000;
 const SECONDS: u64 = 20;
+/// More events than are needed: their writer is ended.
+const MOST: u64 = 200 * PER_SECOND;
 const WARM_UP: Duration = Duration::from_secs(5);
 /// Users who click and look, one after the other each.
 const PROBES: u64 = 8;
@@ -26,25 +28,51 @@ const LOOK: Duration = Duration::from_millis(5);
 /// An event that is not seen by then is called lost.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
+/// `upnext up`, ended with its Redis when this goes.
+struct Up(Child);
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended.
+        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().ok();
+        self.0.wait().ok();
+    }
+}
+
 pub(crate) async fn measure(binary: &str) -> Outcome<()> {
     let directory = tempfile::tempdir()?;
-    let mut up = up(binary, directory.path())?;
-    let out = up.stdout.take().ok_or("no standard output")?;
+    let mut up = Up(up(binary, directory.path())?);
+    let out = up.0.stdout.take().ok_or("no standard output")?;
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line)?;
     let ready: Value = serde_json::from_str(&line)?;
     let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
     let place = Place { brokers: text("kafka"), registry: text("registry"), redis: text("redis") };
-    let count = (SECONDS + WARM_UP.as_secs()) * PER_SECOND;
-    let load = filling::start_raw(&place, "upnext.", Whose::Crowd(100_000), (count, PER_SECOND))?;
+    let load = filling::start_raw(&place, "upnext.", Whose::Crowd(100_000), (MOST, PER_SECOND))?;
+    let http = text("http");
+    let host = http.trim_start_matches("http://");
     tokio::time::sleep(WARM_UP).await;
-    let measured = probe(text("http").trim_start_matches("http://")).await;
-    load.ended()?;
-    Command::new("kill").args(["-TERM", &up.id().to_string()]).status()?;
-    up.wait()?;
-    let mut ages_ms = measured?;
+    settled(host).await?;
+    let redis = u32::try_from(ready["pids"]["redis"].as_u64().unwrap_or(0))?;
+    let pids = Pids { stack: up.0.id(), redis };
+    let (before, clock) = (pids.spent(up.0.id()), Clock::system());
+    let begun = clock.instant();
+    let ages_ms = probe(host).await?;
+    let (after, seconds) = (pids.spent(up.0.id()), clock.instant().duration_since(begun));
+    load.killed()?;
+    let share = |ms: u64| ms as f64 / seconds.as_secs_f64() / 10.0;
+    println!(
+        "beside {PER_SECOND}/s: upnext took {:.0} % of a processor, Redis {:.0} %",
+        share(after.stack_ms - before.stack_ms),
+        share(after.redis_ms - before.redis_ms)
+    );
+    print(ages_ms)
+}
+
+fn print(mut ages_ms: Vec<u128>) -> Outcome<()> {
     ages_ms.sort_unstable();
-    let at = |share: usize| ages_ms[(ages_ms.len() * share / 100).min(ages_ms.len() - 1)];
+    let last = ages_ms.len().checked_sub(1).ok_or("no click was seen")?;
+    let at = |share: usize| ages_ms[(ages_ms.len() * share / 100).min(last)];
     println!(
         "event to an answer that knows it, over HTTP beside {PER_SECOND}/s: p50 {} ms, p99 {} ms, at most {} ms, of {}",
         at(50),
@@ -62,6 +90,22 @@ fn up(binary: &str, directory: &std::path::Path) -> Outcome<Child> {
         command.args(["--set", setting]);
     }
     Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+}
+
+/// Waits until what the start left behind is done: a click is seen within a second, or that is not to be.
+async fn settled(host: &str) -> Outcome<()> {
+    let clock = Clock::system();
+    let give_up = clock.instant() + GIVE_UP;
+    let mut click = 0;
+    while clock.instant() < give_up {
+        click += 1;
+        let begun = clock.instant();
+        let found = seen(host, &clock, (PROBES, click)).await;
+        if found.is_ok() && clock.instant().duration_since(begun) < Duration::from_secs(1) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// How long each took, milliseconds.

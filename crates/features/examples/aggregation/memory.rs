@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use upnext_common::clock::Clock;
+use upnext_common::config::Features;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::Subject;
 
@@ -13,6 +14,8 @@ use crate::roles::start_stack;
 
 const LOOK: Duration = Duration::from_millis(100);
 const EVENTS_EACH: u64 = 2;
+/// Queues, fetched and unsent records, as docs/OPERATIONS.md reckons them.
+const REST_MB: u64 = 256;
 const BOT_PER_SECOND: u64 = 1_000;
 
 pub(crate) async fn load(users: u64) -> Outcome<()> {
@@ -36,8 +39,9 @@ pub(crate) async fn load(users: u64) -> Outcome<()> {
         }
     }
     filler.ended()?;
+    let bound = Features::default().cached_bytes_max >> 20;
     println!(
-        "{users} users loaded: {} MB resident before, at most {} MB",
+        "{users} users loaded: {} MB resident before, at most {} MB; cached states may take {bound} MB, the rest {REST_MB}",
         idle_kb / 1_024,
         stand.most_kb / 1_024
     );

@@ -15,6 +15,18 @@ use crate::Outcome;
 pub(crate) struct Role {
     child: Child,
     out: BufReader<ChildStdout>,
+    /// The others end with their standard input.
+    is_load: bool,
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if self.is_load {
+            // It may have ended.
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
 }
 
 impl Role {
@@ -23,7 +35,8 @@ impl Role {
         let mut child =
             command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let out = child.stdout.take().ok_or("no standard output")?;
-        Ok(Self { child, out: BufReader::new(out) })
+        let is_load = arguments.first() == Some(&"fill");
+        Ok(Self { child, out: BufReader::new(out), is_load })
     }
 
     pub(crate) fn line(&mut self) -> Outcome<String> {
