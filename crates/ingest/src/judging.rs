@@ -83,10 +83,16 @@ impl Judge {
                 }
                 Err(trouble) => trouble,
             };
-            if trouble.cause == RegistryError::NotYetKnown
-                && self.learn_age(record, &mut need).await
-            {
-                continue;
+            if trouble.cause == RegistryError::NotYetKnown {
+                // Asks a broker that may be away, in turn with the other partitions.
+                let is_older = tokio::select! {
+                    biased;
+                    () = stop.started() => return Ok(None),
+                    is_older = self.learn_age(record, &mut need) => is_older,
+                };
+                if is_older {
+                    continue;
+                }
             }
             if wait == TROUBLE_WAIT_MIN {
                 warn!(partition = record.partition, offset = record.offset, %trouble, "partition waits");

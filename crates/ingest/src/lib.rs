@@ -36,8 +36,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{error, info, warn};
 use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
@@ -47,7 +47,7 @@ use upnext_common::topic::Topic;
 use upnext_contract::{Contract, Encoder, Limits, RegistryClient, RegistryError};
 use upnext_http::Health;
 use upnext_kafka::KafkaError;
-use upnext_kafka::group::{Assignment, FromCommit, GroupSettings, Reader};
+use upnext_kafka::group::{FromCommit, GroupSettings, Reader};
 
 use in_hand::InHand;
 use marks::Marks;
@@ -80,6 +80,9 @@ pub enum IngestError {
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A mistake of ours. What it had in hand is noted, and tried apart at the next start.
+    #[error("a partition's task died")]
+    Died,
 }
 
 impl IngestError {
@@ -88,6 +91,7 @@ impl IngestError {
         match self {
             Self::Kafka(cause) => cause.fault(),
             Self::Registry(cause) => cause.fault(),
+            Self::Died => Fault::INTERNAL,
         }
     }
 }
@@ -153,8 +157,12 @@ impl Ingest {
         let aside = async {
             tokio::join!(shared.limits.keep(&shared.outlet, &drain), shared.watch.keep(&drain));
         };
-        let (done, ()) = tokio::join!(read(reader, &shared, &drain), aside);
-        done?;
+        let reading = read(reader, &shared, &drain);
+        tokio::pin!(reading);
+        tokio::select! {
+            done = &mut reading => done?,
+            () = aside => reading.await?,
+        }
         Ok(Drained {
             accepted: shared.accepted.load(Ordering::Acquire),
             rejected: shared.rejected.load(Ordering::Acquire),
@@ -197,20 +205,27 @@ impl Ingest {
 /// One task per assignment until drained; then waits for each to finish what it holds.
 async fn read(mut reader: Reader, shared: &Arc<Shared>, drain: &Drain) -> Result<(), IngestError> {
     let mut partitions = JoinSet::new();
-    while let Some(assignment) = next(&mut reader, drain).await {
-        let (shared, drain) = (Arc::clone(shared), drain.clone());
-        partitions.spawn(partition::run(assignment, shared, drain));
-        while partitions.try_join_next().is_some() {}
+    loop {
+        tokio::select! {
+            () = drain.started() => break,
+            Some(ended) = partitions.join_next() => ended.map_err(died)?,
+            assignment = reader.next() => {
+                let Some(assignment) = assignment else { break };
+                let (shared, drain) = (Arc::clone(shared), drain.clone());
+                partitions.spawn(partition::run(assignment, shared, drain));
+            }
+        }
     }
-    while partitions.join_next().await.is_some() {}
+    while let Some(ended) = partitions.join_next().await {
+        ended.map_err(died)?;
+    }
     Ok(reader.close().await?)
 }
 
-async fn next(reader: &mut Reader, drain: &Drain) -> Option<Assignment> {
-    tokio::select! {
-        () = drain.started() => None,
-        assignment = reader.next() => assignment,
-    }
+/// Nobody else would begin its partition again.
+fn died(cause: JoinError) -> IngestError {
+    error!(%cause, "a partition's task died, the daemon ends");
+    IngestError::Died
 }
 
 /// Registers our schemas, waiting for a registry that is away. `None` when drained meanwhile.

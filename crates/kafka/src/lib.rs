@@ -10,6 +10,7 @@ mod record;
 pub mod producer;
 pub mod group;
 pub mod tail;
+mod ahead;
 pub mod scan;
 pub mod glance;
 pub mod transaction;

@@ -9,12 +9,14 @@ use rdkafka::error::KafkaError as Cause;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use crate::ahead::Ahead;
 use crate::client::{self, Quiet};
 use crate::tail::tail_settings;
 use crate::{KafkaError, Record, admin};
 
-/// Records read ahead of whoever takes them.
+/// Records read ahead of whoever takes them, and their bytes.
 const QUEUE_MAX: usize = 64;
+const QUEUE_BYTES_MAX: usize = 16 << 20;
 const POLL: Duration = Duration::from_millis(50);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long reading goes on without a single record before it is given up.
@@ -101,14 +103,14 @@ pub fn read(
     topic: &str,
     stretches: &[Stretch],
 ) -> Result<mpsc::Receiver<Result<Record, KafkaError>>, KafkaError> {
-    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let (mut ahead, receiver) = Ahead::channel(QUEUE_MAX, QUEUE_BYTES_MAX);
     let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
     let stretches: Vec<Stretch> =
         stretches.iter().copied().filter(|stretch| !stretch.is_empty()).collect();
     client::spawn("kafka-scan", move || {
-        if let Err(error) = run(&brokers, &topic, &stretches, &sender) {
+        if let Err(error) = run(&brokers, &topic, &stretches, &mut ahead) {
             // Nobody may be reading any more; then nobody needs the error.
-            sender.blocking_send(Err(error)).ok();
+            ahead.send(Err(error), 0, || false);
         }
     })?;
     Ok(receiver)
@@ -118,7 +120,7 @@ fn run(
     brokers: &str,
     topic: &str,
     stretches: &[Stretch],
-    sender: &mpsc::Sender<Result<Record, KafkaError>>,
+    ahead: &mut Ahead<Result<Record, KafkaError>>,
 ) -> Result<(), KafkaError> {
     let failed = |cause| KafkaError::topic(topic, cause);
     let consumer = client::loner(&tail_settings(brokers))?;
@@ -132,7 +134,7 @@ fn run(
     let mut open: BTreeMap<i32, i64> =
         stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
     let mut silence = Duration::ZERO;
-    while !open.is_empty() && !sender.is_closed() {
+    while !open.is_empty() && !ahead.is_closed() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
                 silence = Duration::ZERO;
@@ -141,7 +143,8 @@ fn run(
                 if record.offset + 1 >= end {
                     open.remove(&record.partition);
                 }
-                if record.offset < end && sender.blocking_send(Ok(record)).is_err() {
+                let size = record.size();
+                if record.offset < end && !ahead.send(Ok(record), size, || false) {
                     return Ok(());
                 }
             }

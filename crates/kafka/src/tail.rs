@@ -14,10 +14,13 @@ use tracing::{info, warn};
 use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 
+use crate::ahead::Ahead;
 use crate::client::{self, Quiet};
 use crate::{KafkaError, Record, admin};
 
+/// Records read ahead of whoever takes them, and their bytes.
 const QUEUE_MAX: usize = 4_096;
+const QUEUE_BYTES_MAX: usize = 16 << 20;
 const POLL: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_millis(500);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,12 +49,12 @@ pub fn follow(
     from_beginning: bool,
     drain: Drain,
 ) -> Result<mpsc::Receiver<TailEvent>, KafkaError> {
-    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let (ahead, receiver) = Ahead::channel(QUEUE_MAX, QUEUE_BYTES_MAX);
     let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
     client::spawn("kafka-tail", move || {
-        let told = Told { sender, drain };
+        let mut told = Told { ahead, drain };
         if let Some(tail) = open_patiently(&brokers, &topic, from_beginning, &told) {
-            run(tail, &told);
+            run(tail, &mut told);
         }
     })?;
     Ok(receiver)
@@ -93,18 +96,22 @@ pub fn read_all(
 
 /// Where what is followed goes.
 struct Told {
-    sender: mpsc::Sender<TailEvent>,
+    ahead: Ahead<TailEvent>,
     drain: Drain,
 }
 
 impl Told {
     fn is_over(&self) -> bool {
-        self.drain.has_started() || self.sender.is_closed()
+        self.drain.has_started() || self.ahead.is_closed()
     }
 
-    fn tell(&self, event: TailEvent) {
+    fn tell(&mut self, event: TailEvent) {
+        let size = match &event {
+            TailEvent::Record(record) => record.size(),
+            TailEvent::CaughtUp => 0,
+        };
         // Fails only when nobody follows any more, which `is_over` notices.
-        self.sender.blocking_send(event).ok();
+        self.ahead.send(event, size, || self.drain.has_started());
     }
 }
 
@@ -125,7 +132,7 @@ fn open_patiently(brokers: &str, topic: &str, from_start: bool, told: &Told) -> 
     None
 }
 
-fn run(mut tail: Tail, told: &Told) {
+fn run(mut tail: Tail, told: &mut Told) {
     let mut is_caught_up = false;
     let mut in_trouble = false;
     let clock = Clock::system();

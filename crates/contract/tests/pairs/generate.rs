@@ -198,18 +198,7 @@ impl Maker {
             }
             2 => {
                 let inner = std::mem::replace(&mut field.shape, Shape::Primitive("null"));
-                field.shape = match inner {
-                    Shape::Union(mut branches) if branches.len() > 1 => branches.swap_remove(1),
-                    Shape::Union(branches) => Shape::Union(branches),
-                    other @ (Shape::Primitive(_)
-                    | Shape::Logical(..)
-                    | Shape::Array(_)
-                    | Shape::Map(_)
-                    | Shape::Record(..)
-                    | Shape::Enum(..)
-                    | Shape::Fixed(..)
-                    | Shape::Reference(_)) => Shape::Union(vec![Shape::Primitive("null"), other]),
-                };
+                field.shape = with_or_without_null(inner);
             }
             _ => self.change(&mut field.shape),
         }
@@ -290,8 +279,24 @@ impl Maker {
     }
 }
 
+/// A union of null and the shape; of a union, its second branch.
+pub(crate) fn with_or_without_null(shape: Shape) -> Shape {
+    match shape {
+        Shape::Union(mut branches) if branches.len() > 1 => branches.swap_remove(1),
+        kept @ (Shape::Union(_) | Shape::Primitive("null")) => kept,
+        other @ (Shape::Primitive(_)
+        | Shape::Logical(..)
+        | Shape::Array(_)
+        | Shape::Map(_)
+        | Shape::Record(..)
+        | Shape::Enum(..)
+        | Shape::Fixed(..)
+        | Shape::Reference(_)) => Shape::Union(vec![Shape::Primitive("null"), other]),
+    }
+}
+
 /// Whether a union may take the branch: no unions, and no second one of a kind.
-fn fits(branches: &[Shape], branch: &Shape) -> bool {
+pub(crate) fn fits(branches: &[Shape], branch: &Shape) -> bool {
     let kind = |shape: &Shape| match shape {
         Shape::Primitive(name) | Shape::Logical(name, _) => (*name).to_owned(),
         Shape::Array(_) => "array".to_owned(),

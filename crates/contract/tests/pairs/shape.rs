@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
+use super::generate::fits;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shape {
     Primitive(&'static str),
@@ -79,7 +81,15 @@ impl Shape {
         match self {
             Self::Reference(number) if !known.contains(number) => *self = Self::Primitive("string"),
             Self::Array(inner) | Self::Map(inner) => inner.settle(known),
-            Self::Union(branches) => branches.iter_mut().for_each(|branch| branch.settle(known)),
+            Self::Union(branches) => {
+                for mut branch in std::mem::take(branches) {
+                    branch.settle(known);
+                    // What has become a text may be the second one.
+                    if fits(branches, &branch) {
+                        branches.push(branch);
+                    }
+                }
+            }
             Self::Record(_, fields) => {
                 fields.iter_mut().for_each(|field| field.shape.settle(known));
             }

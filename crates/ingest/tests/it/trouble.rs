@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use upnext_common::topic::Topic;
 use upnext_contract::subject_of;
+use upnext_ingest::IngestError;
 
 use crate::ground::{Ground, Outcomes, click, registry, source, within};
 
@@ -101,6 +102,16 @@ async fn ingest_stops_though_the_broker_is_away() {
     ground.stack.stop_broker().await;
     // Its acknowledgement may or may not have come before the broker went.
     assert!(running.stop().await.accepted <= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_ends_with_an_error_when_a_partition_dies() {
+    let ground = Ground::start().await;
+    let running = ground.ingest();
+    let fuse = b"upnext: panic in the decoder of a debug build";
+    ground.write(&ground.garbage(Some(fuse), 0)).await;
+    let ended = within(running.task).await.unwrap();
+    assert!(matches!(ended, Err(IngestError::Died)), "{ended:?}");
 }
 
 /// The source positions found, until each of `written` was.
