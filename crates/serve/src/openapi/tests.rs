@@ -47,6 +47,7 @@ fn every_call_is_described_once() {
         "get /v1/items/{id}/similar",
         "get /v1/recommendations/{user_id}",
         "get /v1/trending",
+        "get /v1/users/{id}/export",
         "get /v1/users/{id}/features",
         "patch /v1/items/{id}",
         "post /v1/events",
