@@ -277,8 +277,8 @@ fn announcements_come_back() {
 fn the_signals_schema_is_one_we_would_decode() {
     let schema = WriterSchema::parse(1, schemas::SIGNALS.text, &[]).unwrap();
     assert_eq!(schema.full_name(), schemas::SIGNALS.full_name);
-    // Partition 3; one entry: offset 1, index 0, item -1, time 2, a pair with 9, distance 1, backward.
-    let content = [6, 2, 2, 0, 1, 4, 2, 18, 2, 1, 0];
+    // Partition 3; one entry: offset 1, index 0, item -1, time 2, a pair with 9, distance 1, backward; epoch 0.
+    let content = [6, 2, 2, 0, 1, 4, 2, 18, 2, 1, 0, 0];
     assert!(schema.decode(&content).is_ok());
 }
 
