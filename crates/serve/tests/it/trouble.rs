@@ -101,6 +101,11 @@ async fn at_overload_every_request_is_answered_from_the_ladder() {
     let items: Vec<_> = (0..500).map(|n| json!({"item_id": format!("i{n}")})).collect();
     let reply = served.client.post("/v1/items:batch?wait=indexed", &json!({"items": items})).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+    // Trending lists are made beforehand, now and then.
+    eventually_async(BOUND, async || {
+        served.client.get("/v1/trending?k=200").await.ids().len() == 200
+    })
+    .await;
     let mut shed = 0;
     while shed == 0 {
         let body = json!({"seed_items": ["i1"], "k": 200});
