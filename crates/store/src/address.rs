@@ -59,7 +59,18 @@ impl Nodes {
 
 fn open(url: &str) -> Result<Client, StoreError> {
     Client::open(url)
-        .map_err(|cause| StoreError::Url { url: url.to_owned(), cause: cause.to_string() })
+        .map_err(|cause| StoreError::Url { url: without_secret(url), cause: cause.to_string() })
+}
+
+/// An address as it may be logged: user and password left out.
+fn without_secret(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://…@{host}")
+        }
+        None => url.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +93,13 @@ mod tests {
         assert_eq!(nodes.credentials, "me:secret@");
         let one = Address::parse("redis://127.0.0.1:7000", &keys(16));
         assert!(matches!(one, Ok(Address::One(_))));
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_told_without_its_password() {
+        let refused = Address::parse("redis://me:secret@host:port", &keys(1)).unwrap_err();
+        let told = refused.to_string();
+        assert!(told.contains("host:port") && !told.contains("secret"), "{told}");
     }
 
     #[test]
