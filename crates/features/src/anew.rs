@@ -10,16 +10,21 @@
 //! made anew from the same raw ones) is known. Only where raw events were made anew as well do their positions begin
 //! again, and are forgotten.
 //!
-//! The price is one connection and at most two records per partition that begins. A log that was made anew and that
+//! The epoch stands in the group's commit as well: a store that has lost everything, or all since long ago, must not
+//! begin an epoch that is over, whose signals the items stage would take for repeats.
+//!
+//! The price is two connections and at most two records per partition that begins. A log that was made anew and that
 //! repeats the same timestamps at the same offsets passes for the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{error, warn};
 use upnext_common::topic::Topic;
 use upnext_kafka::glance::{Glance, glance};
+use upnext_kafka::group::committed;
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::Watermark;
+use upnext_store::{SourcePosition, Watermark};
 
 use crate::Shared;
 use crate::partition::Stop;
@@ -68,17 +73,28 @@ async fn look<S: Stage>(
     partition: i32,
     stored: &Watermark,
 ) -> Result<Watermark, KafkaError> {
-    if stored.next_offset == 0 {
-        return Ok(stored.clone());
-    }
     let topic = shared.topic.as_str();
+    let committed = committed(&shared.brokers, &shared.group, (topic, partition)).await?;
+    let known = committed.map_or(0, |committed| committed.topic_epoch);
+    if known > stored.epoch {
+        let (stage, epoch) = (S::STAGE.name(), stored.epoch);
+        warn!(stage, partition, epoch, known, "the store has lost the topic's epoch");
+        let sources = sources_kept(shared, stored, Log::Anew).await?;
+        return Ok(Watermark { epoch: known, sources, ..Watermark::default() });
+    }
+    if stored.next_offset == 0 {
+        // Of a group that stood behind when this epoch began: its sources are of the time before.
+        let log = if stored.epoch > 0 { Log::Anew } else { Log::Same };
+        let sources = sources_kept(shared, stored, log).await?;
+        return Ok(Watermark { sources, ..stored.clone() });
+    }
     let found = glance(&shared.brokers, topic, partition, &asked(stored)).await?;
     let log = verdict(stored, &found);
     if log == Log::Same {
         return Ok(stored.clone());
     }
-    let is_raw_anew =
-        S::TOPIC == Topic::Valid && log == Log::Anew && is_raw_anew(shared, stored).await?;
+    let sources = sources_kept(shared, stored, log).await?;
+    let is_raw_anew = sources != stored.sources;
     let Watermark { epoch, next_offset, .. } = stored;
     error!(
         topic,
@@ -95,7 +111,6 @@ async fn look<S: Stage>(
                 "the topic was made anew: begins its next epoch, state is kept and added to",
         }
     );
-    let sources = if is_raw_anew { Default::default() } else { stored.sources.clone() };
     Ok(Watermark { epoch: epoch + 1, sources, ..Watermark::default() })
 }
 
@@ -123,15 +138,28 @@ fn verdict(stored: &Watermark, found: &Glance) -> Log {
     }
 }
 
+/// The source positions that still hold: none of raw events that were made anew as well.
+async fn sources_kept<S: Stage>(
+    shared: &Shared<S>,
+    stored: &Watermark,
+    log: Log,
+) -> Result<BTreeMap<i32, SourcePosition>, KafkaError> {
+    let may_be_anew = S::TOPIC == Topic::Valid && log == Log::Anew && !stored.sources.is_empty();
+    let is_raw_anew = may_be_anew && is_raw_anew(shared, stored).await?;
+    Ok(if is_raw_anew { BTreeMap::new() } else { stored.sources.clone() })
+}
+
 /// Whether the raw topic no longer holds what was read of it.
 async fn is_raw_anew<S>(shared: &Shared<S>, stored: &Watermark) -> Result<bool, KafkaError> {
     let raw = Topic::Events.name(&shared.config.kafka.topic_prefix);
-    let ends = match admin::end_offsets(&shared.brokers, &raw).await {
-        Ok(ends) => ends,
+    match admin::partition_count(&shared.brokers, &raw).await {
+        Ok(_) => {}
         // It is gone, with its positions.
         Err(KafkaError::Topic { .. }) => return Ok(true),
         Err(cause) => return Err(cause),
-    };
+    }
+    // A broker that does not answer now says nothing of the topic.
+    let ends = admin::end_offsets(&shared.brokers, &raw).await?;
     let end = |partition: i32| usize::try_from(partition).ok().and_then(|at| ends.get(at).copied());
     Ok(stored.sources.iter().any(|(partition, last)| end(*partition).unwrap_or(0) <= last.offset))
 }

@@ -123,8 +123,9 @@ pub(crate) struct Shared<S> {
     pub(crate) redis_url: String,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// What is read.
+    /// What is read, and by which group.
     pub(crate) topic: String,
+    pub(crate) group: String,
     pub(crate) weakened: Weakened,
     /// Partitions of valid events and of signals when the daemon started.
     pub(crate) partitions: (i32, i32),
@@ -231,8 +232,8 @@ impl Features {
         let users = here.shared(users, work, (valid, partitions));
         let items = here.shared(Items, work, (signals, partitions));
         let reads_items =
-            async { if work.with_items { here.read(&items, work, &drain).await } else { Ok(()) } };
-        tokio::try_join!(here.read(&users, work, &drain), reads_items)?;
+            async { if work.with_items { here.read(&items, &drain).await } else { Ok(()) } };
+        tokio::try_join!(here.read(&users, &drain), reads_items)?;
         Ok(Drained {
             events: users.counted.load(Ordering::Acquire),
             signals: items.counted.load(Ordering::Acquire),
@@ -246,14 +247,16 @@ impl Features {
         within
     }
 
-    fn shared<S>(
+    fn shared<S: Stage>(
         &self,
         stage: S,
         work: Work,
         (topic, partitions): (String, (i32, i32)),
     ) -> Arc<Shared<S>> {
+        let group = format!("{}-{}", self.config.features.group, S::STAGE.name());
         Arc::new(Shared {
             stage,
+            group: work.generation.group(&group),
             config: self.config.clone(),
             brokers: self.brokers.clone(),
             redis_url: self.redis_url.clone(),
@@ -271,17 +274,14 @@ impl Features {
     async fn read<S: Stage>(
         &self,
         shared: &Arc<Shared<S>>,
-        work: Work,
         drain: &Drain,
     ) -> Result<(), FeaturesError> {
         let topic = shared.topic.clone();
-        let group = format!("{}-{}", self.config.features.group, S::STAGE.name());
-        let group = work.generation.group(&group);
         let count = match S::STAGE {
             upnext_store::Stage::Users => shared.partitions.0,
             upnext_store::Stage::Items => shared.partitions.1,
         };
-        let mut settings = GroupSettings::new(&group, &topic);
+        let mut settings = GroupSettings::new(&shared.group, &topic);
         settings.queue_max = self.config.features.partition_queue_max;
         let rebalances = &self.metrics.state.rebalances;
         settings.rebalances = rebalances.get_or_create_owned(&worker::labels::<S>());

@@ -55,6 +55,10 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
         return;
     }
     info!(stage = S::STAGE.name(), partition, next_offset, "partition begins");
+    if progress.epoch > 0 {
+        // Before anything is said in it.
+        claim.commit_in(progress.epoch, next_offset);
+    }
     let mut worker = Worker::new(Arc::clone(&shared), claim.clone(), session, owned, progress);
     worker.begin_at(next_offset);
     let trouble = match work(&mut worker, &mut records, &stop).await {

@@ -66,6 +66,8 @@ pub(crate) struct Worker<S: Stage> {
     states: States<S::State>,
     pending: Pending,
     pace: Pace,
+    /// Whether that was told.
+    has_met_older_epoch: bool,
 }
 
 /// What was applied since the last flush.
@@ -108,6 +110,7 @@ impl<S: Stage> Worker<S> {
             owned,
             states,
             pending: Pending::default(),
+            has_met_older_epoch: false,
         }
     }
 
@@ -230,6 +233,7 @@ impl<S: Stage> Worker<S> {
             if let Some((partition, position)) = unit.source {
                 let is_known = self.progress.contains(partition, position);
                 if is_known && !weakened.ignores_sources() {
+                    self.note_older_epoch(partition, position);
                     self.count_duplicate();
                     continue;
                 }
@@ -341,7 +345,7 @@ impl<S: Stage> Worker<S> {
         let flushed = self.put(&flush, stop).await?;
         self.states.stored(&flush.blobs);
         self.tell_states(&flush.blobs);
-        self.claim.commit(self.progress.next_offset);
+        self.claim.commit_in(self.progress.epoch, self.progress.next_offset);
         self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
         let took = self.shared.clock.instant() - started;
         self.pace.flushed(took);

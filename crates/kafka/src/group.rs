@@ -14,6 +14,7 @@ mod reading;
 mod rebalance;
 mod records;
 mod wishes;
+mod committed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +25,11 @@ use upnext_common::drain::Drain;
 use upnext_common::metrics::Counter;
 
 use crate::{KafkaError, client};
+pub use committed::{Committed, committed};
 pub use records::Records;
 
 use reading::Reading;
-use wishes::Wishes;
+use wishes::{Wish, Wishes};
 
 /// Assignments handed out and not yet taken by [`Reader::next`].
 const ASSIGNMENTS_MAX: usize = 256;
@@ -133,7 +135,8 @@ impl Reader {
 
     /// Commits for the present assignment of `partition`: everything before `next_offset` is done.
     pub fn commit(&self, partition: i32, next_offset: i64) {
-        self.wishes.commit(partition, None, next_offset);
+        let wish = Wish { epoch: None, offset: next_offset, topic_epoch: 0 };
+        self.wishes.commit(partition, wish);
     }
 
     /// Ends the present assignment of `partition`, with what is queued, and begins a new one at `offset`.
@@ -184,7 +187,13 @@ pub struct Claim {
 impl Claim {
     /// Everything before `next_offset` is done.
     pub fn commit(&self, next_offset: i64) {
-        self.wishes.commit(self.partition, Some(self.epoch), next_offset);
+        self.commit_in(0, next_offset);
+    }
+
+    /// The same, with the topic's epoch as its owner counts them: [`committed`] tells it, as long as the topic stands.
+    pub fn commit_in(&self, topic_epoch: u32, next_offset: i64) {
+        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, topic_epoch };
+        self.wishes.commit(self.partition, wish);
     }
 
     /// Ends this assignment, with what is queued, and begins a new one of the same partition at `offset`.

@@ -48,6 +48,8 @@ pub struct StateMetrics {
     pub cached_bytes: Family<PartitionLabels, Gauge>,
     /// How often the group took partitions from this process or gave it some.
     pub rebalances: Family<StageLabels, Counter>,
+    /// Entries dropped since their topic has begun a later epoch before: they may be news.
+    pub older_epochs: Family<StageLabels, Counter>,
 }
 
 impl StateMetrics {
@@ -70,6 +72,11 @@ impl StateMetrics {
             state_bytes,
             cached_bytes,
             rebalances: by_stage(registry, "group_rebalances", "Partitions given or taken"),
+            older_epochs: by_stage(
+                registry,
+                "older_epochs",
+                "Entries dropped as of an epoch of their topic that is over",
+            ),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tracing::error;
 use upnext_common::metrics::{FreshnessLabels, LagLabels, PartitionLabels};
-use upnext_store::Flushed;
+use upnext_store::{Flushed, SourcePosition};
 
 use super::{Worker, labels};
 use crate::stage::Stage;
@@ -59,6 +60,28 @@ impl<S: Stage> Worker<S> {
         let place = PartitionLabels { stage: S::STAGE.name(), partition: self.partition };
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.shared.metrics.state.cached_bytes.get_or_create(&place).set(bytes);
+    }
+
+    /// A repeat is of the epoch that is known, or was told before. One of an epoch that is over may be news that
+    /// nobody counts: somebody has begun an old epoch again.
+    pub(super) fn note_older_epoch(&mut self, source: i32, position: SourcePosition) {
+        let known = self.progress.sources.get(&source).map_or(0, |known| known.epoch);
+        if position.epoch >= known {
+            return;
+        }
+        let metrics = &self.shared.metrics.state;
+        metrics.older_epochs.get_or_create(&labels::<S>()).inc();
+        if !std::mem::replace(&mut self.has_met_older_epoch, true) {
+            let (stage, partition, epoch) = (S::STAGE.name(), self.partition, position.epoch);
+            error!(
+                stage,
+                partition,
+                source,
+                epoch,
+                known,
+                "entries of an epoch that is over are dropped: verify, and rebuild if states differ"
+            );
+        }
     }
 
     /// How old the newest record that was applied is; nothing when all of them are.

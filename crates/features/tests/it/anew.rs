@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use upnext_common::clock::Clock;
 use upnext_common::deadline::Deadline;
+use upnext_common::metrics::StageLabels;
 use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
 use upnext_contract::{Decoder, unframe};
 use upnext_features::FeaturesError;
-use upnext_kafka::{Record, admin, tail};
+use upnext_kafka::{Outgoing, Record, admin, tail};
 use upnext_state::replay::{OwnedSubject, SignalReplay};
 use upnext_state::{Position, SignalBatch, UserState};
 use upnext_store::{Stage, StoreError};
@@ -100,8 +101,7 @@ async fn check_users(world: &World, expected: &HashMap<OwnedSubject, UserState>)
 async fn check_items(world: &World) {
     let mut replays = BTreeMap::<i32, SignalReplay>::new();
     for record in records(world, Topic::Signals) {
-        let value = record.value.unwrap_or_default();
-        let batch = SignalBatch::decode(unframe(&value).expect("framed").1).expect("a batch");
+        let batch = batch_of(&record);
         replays.entry(record.partition).or_default().apply(&batch, record.offset);
     }
     let expected = replays.into_values().flat_map(|replay| replay.items);
@@ -169,6 +169,74 @@ async fn a_log_made_anew_is_known_when_it_has_grown_past_the_watermark() {
     let epochs = [before, records(&world, Topic::Valid)];
     check_users(&world, &users(&world, &epochs, true).await).await;
     check_items(&world).await;
+}
+
+/// The newest epoch that users have told items of.
+fn newest_told(world: &World) -> Option<u32> {
+    let batches = records(world, Topic::Signals).into_iter().map(|record| batch_of(&record));
+    batches.map(|batch| batch.source_epoch).max()
+}
+
+fn batch_of(record: &Record) -> SignalBatch {
+    let value = record.value.as_deref().unwrap_or_default();
+    SignalBatch::decode(unframe(value).expect("framed").1).expect("a batch")
+}
+
+fn older_epochs(world: &World) -> u64 {
+    world.metrics.state.older_epochs.get_or_create(&StageLabels { stage: "items" }).get()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_outlives_the_store() {
+    let mut world = World::new(57).await;
+    let daemon = world.start();
+    world.write(150).await;
+    world.settled().await;
+    make_anew(&world, Topic::Valid).await;
+    world.forget_raw();
+    world.write(150).await;
+    settled_anew(&world, Stage::Users).await;
+    // Under the running daemon, and between two.
+    assert!(world.stack.redis.command("FLUSHALL").starts_with("+OK"));
+    world.write(50).await;
+    settled_anew(&world, Stage::Users).await;
+    daemon.drained().await;
+    assert!(world.stack.redis.command("FLUSHALL").starts_with("+OK"));
+    let daemon = world.start();
+    let before = records(&world, Topic::Signals).len();
+    world.write(50).await;
+    settled_anew(&world, Stage::Users).await;
+    daemon.drained().await;
+    assert_eq!(older_epochs(&world), 0);
+    let told = records(&world, Topic::Signals);
+    assert!(told.len() > before);
+    check_items(&world).await;
+    // Nothing of before the first epoch's end is left, and everything since is there.
+    let epochs = [Vec::new(), records(&world, Topic::Valid)];
+    check_users(&world, &users(&world, &epochs, true).await).await;
+    assert_eq!(newest_told(&world), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_of_an_epoch_that_is_over_are_dropped_aloud() {
+    let mut world = World::new(58).await;
+    let daemon = world.start();
+    world.write(60).await;
+    world.settled().await;
+    assert_eq!(older_epochs(&world), 0);
+    // As users would tell of a later epoch, and then of the first one again.
+    let last = records(&world, Topic::Signals).pop().expect("something was said");
+    let later = SignalBatch { source_epoch: 4, ..batch_of(&last) };
+    let value = last.value.as_deref().unwrap_or_default();
+    let framed = [&value[..5], &later.encode()].concat();
+    let (topic, partition) = (world.topic(Topic::Signals), Some(last.partition));
+    let value = Some(framed.into());
+    world.send(&[Outgoing { topic, partition, value, ..Outgoing::default() }]).await;
+    world.settled().await;
+    world.write(60).await;
+    world.settled().await;
+    assert!(older_epochs(&world) > 0);
+    daemon.drained().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

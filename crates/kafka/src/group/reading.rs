@@ -18,7 +18,7 @@ use upnext_common::drain::Drain;
 use super::rebalance::{self, Change, Rebalances};
 use super::records::{Offered, Sender, queue};
 use super::wishes::{Waiting, Wish, Wishes};
-use super::{Assignment, GroupSettings, StartOffsets};
+use super::{Assignment, GroupSettings, StartOffsets, committed};
 use crate::{KafkaError, Record, client};
 
 /// Longest wait for a record, and so for a wish or a drain to be noticed.
@@ -55,7 +55,7 @@ pub(super) struct Reading {
     /// Partitions being read.
     seats: BTreeMap<i32, Seat>,
     epoch: u64,
-    commits: BTreeMap<i32, i64>,
+    commits: BTreeMap<i32, Wish>,
     committed_at: Instant,
     in_trouble: bool,
 }
@@ -253,7 +253,7 @@ impl Reading {
         let Some(Waiting { commits, repositions }) = self.outlet.wishes.take() else { return };
         for (partition, wish) in commits {
             if self.is_present(partition, wish) {
-                self.commits.insert(partition, wish.offset);
+                self.commits.insert(partition, wish);
             }
         }
         for (partition, wish) in repositions {
@@ -304,9 +304,13 @@ impl Reading {
 
     fn commit(&mut self, mode: CommitMode) {
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in std::mem::take(&mut self.commits) {
-            let added = list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+        for (partition, wish) in std::mem::take(&mut self.commits) {
+            let mut place = list.add_partition(&self.topic, partition);
+            let added = place.set_offset(Offset::Offset(wish.offset));
             debug_assert!(added.is_ok(), "an offset is never negative");
+            if wish.topic_epoch > 0 {
+                place.set_metadata(committed::note(wish.topic_epoch));
+            }
         }
         if list.count() > 0
             && let Err(error) = self.consumer.commit(&list, mode)

@@ -24,16 +24,19 @@ pub(super) struct Wish {
     /// The assignment it is said for; `None`: the present one.
     pub(super) epoch: Option<u64>,
     pub(super) offset: i64,
+    /// Of a commit: the topic's epoch that the offset counts in.
+    pub(super) topic_epoch: u32,
 }
 
 impl Wishes {
-    pub(super) fn commit(&self, partition: i32, epoch: Option<u64>, offset: i64) {
-        put_newer(&mut self.waiting.lock().commits, partition, Wish { epoch, offset });
+    pub(super) fn commit(&self, partition: i32, wish: Wish) {
+        put_newer(&mut self.waiting.lock().commits, partition, wish);
         self.any.store(true, Ordering::Release);
     }
 
     pub(super) fn reposition(&self, partition: i32, epoch: Option<u64>, offset: i64) {
-        put_newer(&mut self.waiting.lock().repositions, partition, Wish { epoch, offset });
+        let wish = Wish { epoch, offset, topic_epoch: 0 };
+        put_newer(&mut self.waiting.lock().repositions, partition, wish);
         self.any.store(true, Ordering::Release);
     }
 
@@ -70,12 +73,13 @@ mod tests {
     #[test]
     fn the_newest_wish_of_a_partition_counts() {
         let wishes = Wishes::default();
-        wishes.commit(0, Some(1), 10);
-        wishes.commit(0, Some(1), 12);
-        wishes.commit(1, Some(2), 5);
+        let wish = |epoch, offset| Wish { epoch: Some(epoch), offset, topic_epoch: 0 };
+        wishes.commit(0, wish(1, 10));
+        wishes.commit(0, wish(1, 12));
+        wishes.commit(1, wish(2, 5));
         let waiting = wishes.take().unwrap();
-        assert_eq!(waiting.commits[&0], Wish { epoch: Some(1), offset: 12 });
-        assert_eq!(waiting.commits[&1], Wish { epoch: Some(2), offset: 5 });
+        assert_eq!(waiting.commits[&0], wish(1, 12));
+        assert_eq!(waiting.commits[&1], wish(2, 5));
         assert!(wishes.take().is_none());
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use upnext_common::drain::Drain;
-use upnext_kafka::group::{GroupSettings, Start, StartOffsets};
+use upnext_kafka::group::{Committed, GroupSettings, Start, StartOffsets, committed};
 
 use crate::ground::{Ground, borrowed, next, numbered, values, within};
 
@@ -53,6 +53,22 @@ async fn reading_goes_on_at_the_commit() {
     assert_eq!(assignment.start_offset, 2);
     assert_eq!(values(&mut assignment.records, 1).await, ["c"]);
     within(second.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_keeps_the_epoch_of_its_topic_and_anybody_may_ask() {
+    let ground = Ground::with_topic("t", 1).await;
+    ground.write("t", 0, &["a", "b", "c"]).await;
+    let told = async || committed(&ground.brokers, "g", ("t", 0)).await.unwrap();
+    assert_eq!(told().await, None);
+    let mut reader = ground.reader("g", "t", &Drain::new());
+    let assignment = next(&mut reader).await;
+    assignment.claim.commit_in(3, 2);
+    let expected = Some(Committed { next_offset: 2, topic_epoch: 3 });
+    within(async { while told().await != expected {} }).await;
+    assignment.claim.commit(3);
+    within(reader.close()).await.unwrap();
+    assert_eq!(told().await, Some(Committed { next_offset: 3, topic_epoch: 0 }));
 }
 
 #[tokio::test]
