@@ -156,7 +156,8 @@ fn ended(
 fn features_ended(drain: &Drain, error: FeaturesError) -> Failure {
     let hint = match &error {
         FeaturesError::Store(StoreError::Layout { .. }) | FeaturesError::Partitions { .. } => {
-            "set the number back, or let `upnext features rebuild` make state anew from the log"
+            "set the number back, or let `upnext features rebuild` make state anew from the log; after partitions were \
+             added to the valid topic, that has to be written anew first (docs/OPERATIONS.md)"
         }
         FeaturesError::Store(_) => "look at redis.url, redis.key_groups and redis.key_prefix",
         FeaturesError::Kafka(_) | FeaturesError::Registry(_) | FeaturesError::Died => {

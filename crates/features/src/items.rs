@@ -7,6 +7,7 @@ use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, ItemState, Position, Signal, SignalBatch, SignalEntry};
 use upnext_store::{Keys, SourcePosition};
 
+use crate::late::Letter;
 use crate::stage::{ReadError, Source, Stage, Unit};
 
 pub(crate) struct Items;
@@ -85,7 +86,7 @@ impl Stage for Items {
         &self,
         _source: Source,
         signals: Vec<SignalEntry>,
-        letters: Vec<Outgoing>,
+        letters: Vec<Letter>,
     ) -> Result<(), KafkaError> {
         debug_assert!(signals.is_empty() && letters.is_empty(), "items say nothing further");
         Ok(())

@@ -5,8 +5,45 @@ use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_contract::letter::{self, CONNECT, DEAD, Origin};
 use upnext_contract::{Reason, Rejection};
 use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, Record};
+use upnext_store::{Reader, Stage};
+
+use crate::verify::patiently;
 
 const PROCESSOR: &str = "upnext-features";
+
+/// A dead letter, and where the valid record stands that it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Letter {
+    pub(crate) offset: i64,
+    pub(crate) outgoing: Outgoing,
+}
+
+/// What the daemons of the generation that serves have told of. A flush of theirs has its letters acknowledged before
+/// its watermark moves: what stands before the watermark is told, the rest may never be.
+pub(crate) struct Told {
+    reader: Reader,
+}
+
+impl Told {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// The letters that nobody has told yet. They may be told twice then, as after a crash, but not never.
+    pub(crate) async fn left(&self, partition: i32, letters: Vec<Letter>) -> Vec<Letter> {
+        if letters.is_empty() {
+            return letters;
+        }
+        let told = match patiently(|| self.reader.watermark(Stage::Users, partition)).await {
+            Ok(watermark) => watermark.map_or(0, |watermark| watermark.next_offset),
+            Err(error) => {
+                warn!(partition, %error, "what was told is not known: late events are told again");
+                0
+            }
+        };
+        letters.into_iter().filter(|letter| letter.offset >= told).collect()
+    }
+}
 
 /// The valid record as it came, with the position of the raw record it was made from: a repeat after a crash carries
 /// the same. `behind_ms` is how far it lies before its user's newest event.

@@ -39,7 +39,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 use upnext_common::clock::Clock;
-use upnext_common::config::Config;
+use upnext_common::config::{self, Config};
 use upnext_common::drain::Drain;
 use upnext_common::fault::Fault;
 use upnext_common::generation::Generation;
@@ -48,9 +48,10 @@ use upnext_common::topic::Topic;
 use upnext_contract::{Decoder, Encoder, RegistryClient, RegistryError};
 use upnext_kafka::group::{GroupSettings, Reader, Start, StartOffsets};
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::{Generations, StoreError};
+use upnext_store::{Generations, Reader as StoreReader, StoreError};
 
 use items::Items;
+use late::Told;
 use outlet::Outlet;
 use stage::Stage;
 use states::Budget;
@@ -141,8 +142,9 @@ pub(crate) struct Work {
     pub(crate) generation: Generation,
     pub(crate) weakened: Weakened,
     pub(crate) with_items: bool,
-    /// What was too late when it happened was told then.
-    pub(crate) is_rebuild: bool,
+    /// Of a rebuild: the generation that serves meanwhile, and its key groups. What its daemons have told of, dead
+    /// letters of late events, is not told again.
+    pub(crate) beside: Option<(Generation, u32)>,
 }
 
 impl Features {
@@ -186,7 +188,7 @@ impl Features {
         let mut done = Drained::default();
         while let Some(serving) = generation::serving(&generations, &drain).await {
             let over = drain.child();
-            let work = Work { generation: serving, weakened, with_items, is_rebuild: false };
+            let work = Work { generation: serving, weakened, with_items, beside: None };
             let mut running = std::pin::pin!(self.run_in(work, over.clone()));
             let more = tokio::select! {
                 more = &mut running => more?,
@@ -226,9 +228,9 @@ impl Features {
             return Ok(Drained::default());
         }
         let outlet = Outlet::new(&self.brokers, signals.clone(), of_signals, encoder)?;
-        // What was too late is told once, not by every generation.
-        let dead_letters = (!work.is_rebuild).then(|| Topic::DeadLetters.name(&prefix));
-        let users = Users { decoder: Decoder::new(client), outlet, dead_letters };
+        let dead_letters = Topic::DeadLetters.name(&prefix);
+        let told = work.beside.map(|beside| self.told(beside)).transpose()?;
+        let users = Users { decoder: Decoder::new(client), outlet, dead_letters, told };
         let users = here.shared(users, work, (valid, partitions));
         let items = here.shared(Items, work, (signals, partitions));
         let reads_items =
@@ -238,6 +240,13 @@ impl Features {
             events: users.counted.load(Ordering::Acquire),
             signals: items.counted.load(Ordering::Acquire),
         })
+    }
+
+    /// What the daemons of another generation have told of, laid out in so many key groups.
+    fn told(&self, (generation, key_groups): (Generation, u32)) -> Result<Told, StoreError> {
+        let redis = generation::redis_of(&self.config.redis, generation);
+        let redis = config::Redis { key_groups, ..redis };
+        Ok(Told::new(StoreReader::connect(&self.redis_url, &redis, self.clock.clone())?))
     }
 
     /// The same daemon with the keys of a generation.

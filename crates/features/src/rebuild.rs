@@ -5,6 +5,8 @@
 //! daemons and serving follow by themselves. The builder stays until they have, then removes the states that nobody
 //! reads any more. An interrupted one is simply continued: its state stands in the store.
 
+mod look;
+mod outrun;
 mod sweep;
 
 use std::time::Duration;
@@ -21,6 +23,7 @@ use upnext_store::{Generations, Reader, Stage, StoreError};
 use crate::generation::{GRACE, redis_of};
 use crate::verify::patiently;
 use crate::{Drained, Features, FeaturesError, Weakened, Work};
+use outrun::Reached;
 
 /// How long the right to rebuild lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -30,8 +33,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const BEHIND_MAX: Duration = Duration::from_secs(1);
 /// How long the builder stays after that: daemons leave the old generation after [`GRACE`] and a look, and then join.
 const STAY: Duration = Duration::from_secs(GRACE.as_secs() + 6);
-/// Generations looked through for one whose topic of signals is unused.
-const GENERATIONS_MAX: u32 = 1_000;
 
 /// What is rebuilt, and what becomes of the state before it.
 #[derive(Clone, Debug)]
@@ -109,6 +110,13 @@ pub enum RebuildError {
     Overtaken { serving: Generation },
     #[error("the log has dropped its {dropped} oldest events, and a rebuild would forget them")]
     Truncated { dropped: u64 },
+    /// Retention was faster than the rebuild.
+    #[error("{topic} has dropped {dropped} records, perhaps before they were read")]
+    Outrun { topic: String, dropped: i64 },
+    #[error(
+        "{topic} had {before} partitions when its events were counted, and has {now}: events of one user may stand in two"
+    )]
+    Repartitioned { topic: String, before: i32, now: i32 },
     #[error("interrupted")]
     Interrupted,
 }
@@ -120,8 +128,10 @@ impl RebuildError {
             Self::Kafka(cause) => cause.fault(),
             Self::Store(cause) => cause.fault(),
             Self::Features(cause) => cause.fault(),
-            Self::Busy | Self::Lost | Self::Interrupted => Fault::UPSTREAM,
-            Self::Overtaken { .. } | Self::Truncated { .. } => Fault::CALLER,
+            Self::Busy | Self::Lost | Self::Interrupted | Self::Outrun { .. } => Fault::UPSTREAM,
+            Self::Overtaken { .. } | Self::Truncated { .. } | Self::Repartitioned { .. } => {
+                Fault::CALLER
+            }
         }
     }
 }
@@ -138,7 +148,7 @@ impl Rebuild {
     /// # Errors
     /// When log or store do not answer.
     pub async fn outlook(&self) -> Result<Outlook, RebuildError> {
-        self.look(&self.generations()?).await
+        Ok(self.look(&self.generations()?).await?.0)
     }
 
     /// Makes the next generation and takes it into service.
@@ -176,58 +186,33 @@ impl Rebuild {
         Generations::connect(&self.features.redis_url, &self.features.config.redis)
     }
 
-    async fn look(&self, generations: &Generations) -> Result<Outlook, RebuildError> {
-        let Features { config, brokers, .. } = &self.features;
-        let from = patiently(|| generations.serving()).await?;
-        let begun = patiently(|| generations.building()).await?.filter(|begun| *begun > from);
-        let to = match begun {
-            Some(begun) => begun,
-            None => self.unused_after(from).await?,
-        };
-        let valid = Topic::Valid.name(&config.kafka.topic_prefix);
-        let stretches = scan::stretches(brokers, &valid, None).await?;
-        let events = stretches.iter().map(Stretch::length).sum();
-        let dropped =
-            stretches.iter().filter_map(|stretch| u64::try_from(stretch.start).ok()).sum();
-        Ok(Outlook { from, to, resumes: begun.is_some(), events, dropped })
-    }
-
-    /// The next generation of whose signals nobody has written any: those of an abandoned one may be wrong.
-    async fn unused_after(&self, from: Generation) -> Result<Generation, RebuildError> {
-        let Features { config, brokers, .. } = &self.features;
-        let mut to = from.next();
-        for _ in 0..GENERATIONS_MAX {
-            let signals = to.signals(&config.kafka.topic_prefix);
-            match scan::stretches(brokers, &signals, None).await {
-                Ok(stretches) if stretches.iter().any(|stretch| stretch.end > 0) => to = to.next(),
-                Ok(_) | Err(KafkaError::Topic { .. }) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(to)
-    }
-
     async fn build(
         &self,
         generations: &Generations,
         drain: &Drain,
         tell: Tell<'_>,
     ) -> Result<Rebuilt, RebuildError> {
-        let outlook = self.look(generations).await?;
+        let (outlook, layout) = self.look(generations).await?;
         if outlook.dropped > 0 && !self.forgets_dropped {
             return Err(RebuildError::Truncated { dropped: outlook.dropped });
         }
         let Features { config, brokers, .. } = &self.features;
         let signals = outlook.to.signals(&config.kafka.topic_prefix);
         admin::ensure_topic(brokers, &config.kafka, (Topic::Signals, &signals)).await?;
-        patiently(|| generations.note_building(Some(outlook.to))).await?;
-        let mut builder = self.builder(outlook.to);
+        let program = look::program();
+        patiently(|| generations.note_building(Some((outlook.to, &program)))).await?;
+        let groups = layout.map_or(config.redis.key_groups, |layout| layout.groups);
+        let mut builder = self.builder(outlook.to, (outlook.from, groups));
         let served = tokio::select! {
             served = self.take_over(generations, outlook, &mut builder, tell) => served,
             () = drain.started() => Err(RebuildError::Interrupted),
         };
         builder.drain.start();
         let counted = builder.task.await.map_err(|_| FeaturesError::Died);
+        if matches!(served, Err(RebuildError::Outrun { .. })) {
+            // It lacks something for good.
+            patiently(|| generations.note_building(None)).await?;
+        }
         served?;
         let counted = counted??;
         let removed = match self.keeps_old {
@@ -237,10 +222,11 @@ impl Rebuild {
         Ok(Rebuilt { outlook, counted, removed })
     }
 
-    fn builder(&self, generation: Generation) -> Builder {
+    /// `beside`: the generation that serves, and its key groups.
+    fn builder(&self, generation: Generation, beside: (Generation, u32)) -> Builder {
         let (features, drain) = (self.features.clone(), Drain::new());
-        let work =
-            Work { generation, weakened: Weakened::None, with_items: true, is_rebuild: true };
+        let weakened = Weakened::None;
+        let work = Work { generation, weakened, with_items: true, beside: Some(beside) };
         let theirs = drain.clone();
         let task = tokio::spawn(async move { features.run_in(work, theirs).await });
         Builder { task, drain }
@@ -283,20 +269,24 @@ impl Rebuild {
         let reader = Reader::connect(redis_url, &redis, clock.clone())?;
         let prefix = &config.kafka.topic_prefix;
         let logs = [(Stage::Users, Topic::Valid.name(prefix)), (Stage::Items, to.signals(prefix))];
+        let mut reached = Reached::new(self.forgets_dropped);
         // A slow machine gets there too: with every round a little more delay is good enough.
         let mut good_enough = BEHIND_MAX;
         loop {
             let began = clock.instant();
             for (stage, topic) in &logs {
-                let ends = self.ends(topic).await?;
+                let ends: Vec<i64> =
+                    self.stretches(topic).await?.iter().map(|stretch| stretch.end).collect();
                 while !is_reached(&reader, *stage, &ends, tell).await? {
                     if builder.task.is_finished() {
                         let ended = (&mut builder.task).await.map_err(|_| FeaturesError::Died)?;
                         return Err(ended.err().unwrap_or(FeaturesError::Died).into());
                     }
                     tokio::time::sleep(LOOK).await;
+                    self.look_after(&reader, &logs, &mut reached).await?;
                 }
             }
+            self.look_after(&reader, &logs, &mut reached).await?;
             if clock.instant() - began <= good_enough {
                 return Ok(());
             }
@@ -304,11 +294,33 @@ impl Rebuild {
         }
     }
 
-    /// Where each partition ends now, however long the broker is away.
-    async fn ends(&self, topic: &str) -> Result<Vec<i64>, RebuildError> {
+    /// Makes sure that nothing was dropped unread.
+    async fn look_after(
+        &self,
+        reader: &Reader,
+        logs: &[(Stage, String)],
+        reached: &mut Reached,
+    ) -> Result<(), RebuildError> {
+        for (stage, topic) in logs {
+            let stretches = self.stretches(topic).await?;
+            let mut now = Vec::with_capacity(stretches.len());
+            for stretch in &stretches {
+                let known = patiently(|| reader.watermark(*stage, stretch.partition)).await?;
+                now.push(known.map_or(0, |known| known.next_offset));
+            }
+            let dropped = reached.look(*stage, &stretches, &now);
+            if dropped > 0 {
+                return Err(RebuildError::Outrun { topic: topic.clone(), dropped });
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in each partition now, however long the broker is away.
+    async fn stretches(&self, topic: &str) -> Result<Vec<Stretch>, RebuildError> {
         loop {
-            match admin::end_offsets(&self.features.brokers, topic).await {
-                Ok(ends) => return Ok(ends),
+            match scan::stretches(&self.features.brokers, topic, None).await {
+                Ok(stretches) => return Ok(stretches),
                 Err(error) if error.fault().may_retry() => tokio::time::sleep(LOOK).await,
                 Err(error) => return Err(error.into()),
             }

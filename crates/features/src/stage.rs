@@ -8,6 +8,8 @@ use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry};
 use upnext_store::{Keys, SourcePosition};
 
+use crate::late::Letter;
+
 /// One stage; everything else is the worker's.
 pub(crate) trait Stage: Send + Sync + 'static {
     const STAGE: upnext_store::Stage;
@@ -70,7 +72,7 @@ pub(crate) trait Stage: Send + Sync + 'static {
         &self,
         source: Source,
         signals: Vec<SignalEntry>,
-        letters: Vec<Outgoing>,
+        letters: Vec<Letter>,
     ) -> impl Future<Output = Result<(), KafkaError>> + Send;
 }
 

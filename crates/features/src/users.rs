@@ -9,15 +9,17 @@ use upnext_kafka::{KafkaError, Outgoing, Record};
 use upnext_state::{Applied, DecodeError, Position, Signal, SignalEntry, UserState};
 use upnext_store::{Keys, SourcePosition};
 
-use crate::late;
+use crate::late::{self, Letter, Told};
 use crate::outlet::Outlet;
 use crate::stage::{ReadError, Source, Stage, Unit};
 
 pub(crate) struct Users {
     pub(crate) decoder: Decoder,
     pub(crate) outlet: Outlet,
-    /// The topic of dead letters; `None`: what is too late was told before.
-    pub(crate) dead_letters: Option<String>,
+    /// The topic of dead letters.
+    pub(crate) dead_letters: String,
+    /// What others tell of; `None`: they are all ours to tell.
+    pub(crate) told: Option<Told>,
 }
 
 /// A valid event with its record's timestamp.
@@ -90,16 +92,20 @@ impl Stage for Users {
         now_ms: i64,
     ) -> Option<Outgoing> {
         let behind_ms = state.newest_ms() - entry.event.event_time_ms.min(entry.record_ms);
-        let topic = self.dead_letters.as_ref()?;
-        Some(late::letter(topic, record, behind_ms, now_ms))
+        Some(late::letter(&self.dead_letters, record, behind_ms, now_ms))
     }
 
     async fn publish(
         &self,
         source: Source,
         signals: Vec<SignalEntry>,
-        letters: Vec<Outgoing>,
+        letters: Vec<Letter>,
     ) -> Result<(), KafkaError> {
+        let letters = match &self.told {
+            Some(told) => told.left(source.partition, letters).await,
+            None => letters,
+        };
+        let letters = letters.into_iter().map(|letter| letter.outgoing).collect();
         self.outlet.send(source, signals, letters).await
     }
 }

@@ -15,16 +15,17 @@ use upnext_common::item::ItemHash;
 use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_contract::Reason;
 use upnext_kafka::group::Claim;
-use upnext_kafka::{KafkaError, Outgoing, Record};
+use upnext_kafka::{KafkaError, Record};
 use upnext_state::{Applied, DecodeError, Position, SignalEntry};
 use upnext_store::{Flush, Owned, Session, StoreError, Watermark};
 
 use crate::Shared;
+use crate::late::Letter;
 use crate::partition::Stop;
 use crate::stage::{ReadError, Source, Stage, Unit};
 use crate::states::States;
 use pace::{Backlog, Pace};
-use telling::Told;
+use telling::{KeyHash, Told};
 
 /// Age of a record from which on a partition with more to do counts as far behind.
 const BEHIND_MS: i64 = 1_000;
@@ -42,10 +43,10 @@ pub(crate) enum Trouble {
     #[error("signals were not written: {0}")]
     Kafka(#[from] KafkaError),
     #[error("the state under {key} cannot be read: {cause}")]
-    State { key: String, cause: DecodeError },
+    State { key: KeyHash, cause: DecodeError },
     /// A mistake of ours that must not pass for an empty state.
     #[error("the state under {key} was not loaded")]
-    Unloaded { key: String },
+    Unloaded { key: KeyHash },
     /// The log has to be looked at.
     #[error("offset {offset} came after everything before {next_offset} had come")]
     Rewound { offset: i64, next_offset: i64 },
@@ -75,7 +76,7 @@ pub(crate) struct Worker<S: Stage> {
 struct Pending {
     signals: Vec<SignalEntry>,
     /// Dead letters of what came too late.
-    letters: Vec<Outgoing>,
+    letters: Vec<Letter>,
     changed: HashSet<ItemHash>,
     counted: u64,
     /// Entries looked at, counted or not.
@@ -151,15 +152,20 @@ impl<S: Stage> Worker<S> {
         for record in records.drain(..) {
             opened.push(self.open(record, stop).await?);
         }
-        self.load(&opened, stop).await?;
         let entries_max = self.shared.config.features.flush_events_max * S::ENTRIES_PER_EVENT;
-        for (record, after) in opened.iter().zip(1..) {
-            self.apply(record)?;
+        let mut rest = opened.as_slice();
+        while !rest.is_empty() {
+            // No more states at once than one flush is to store, however much waits.
+            let room = entries_max.saturating_sub(self.pending.entries);
+            let (slice, after) = rest.split_at(slice_len(rest, room));
+            self.load(slice, stop).await?;
+            for record in slice {
+                self.apply(record)?;
+            }
             if self.pending.entries >= entries_max {
                 self.flush(stop).await?;
-                // The flush may have made room among states that were loaded for what follows.
-                self.load(&opened[after..], stop).await?;
             }
+            rest = after;
         }
         Ok(())
     }
@@ -212,7 +218,8 @@ impl<S: Stage> Worker<S> {
             for (key, blob) in keys.iter().zip(blobs) {
                 let bytes = blob.as_ref().map_or(0, bytes::Bytes::len);
                 let decoded = blob.map(|blob| S::decode(&blob)).transpose();
-                let state = decoded.map_err(|cause| Trouble::State { key: key.clone(), cause })?;
+                let state =
+                    decoded.map_err(|cause| Trouble::State { key: KeyHash::of(key), cause })?;
                 self.states.insert(key.clone(), state.unwrap_or_default(), bytes);
             }
         }
@@ -242,7 +249,7 @@ impl<S: Stage> Worker<S> {
             if self.is_passed(key, record.offset) {
                 continue;
             }
-            let unloaded = || Trouble::Unloaded { key: key.clone() };
+            let unloaded = || Trouble::Unloaded { key: KeyHash::of(key) };
             let state = self.states.get(key).ok_or_else(unloaded)?;
             let epoch = self.progress.epoch;
             let at = Position { epoch, next_offset: record.offset, next_index: place };
@@ -254,7 +261,8 @@ impl<S: Stage> Worker<S> {
             if applied == Applied::TooLate {
                 let now_ms = self.shared.clock.now_ms();
                 let letter = self.shared.stage.too_late(record, &unit.entry, state, now_ms);
-                self.pending.letters.extend(letter);
+                let of = |outgoing| Letter { offset: record.offset, outgoing };
+                self.pending.letters.extend(letter.map(of));
             }
             self.note(applied, key, &unit.entry);
             for signal in said {
@@ -355,6 +363,20 @@ impl<S: Stage> Worker<S> {
     }
 }
 
+/// How many records make up so many entries; at least one.
+fn slice_len<E>(records: &[Opened<E>], entries: usize) -> usize {
+    let mut sum = 0;
+    let is_short = |opened: &&Opened<E>| {
+        sum += opened.units.len().max(1);
+        sum < entries
+    };
+    let before = records.iter().take_while(is_short).count();
+    (before + 1).min(records.len())
+}
+
 pub(crate) fn labels<S: Stage>() -> StageLabels {
     StageLabels { stage: S::STAGE.name() }
 }
+
+#[cfg(test)]
+mod tests;

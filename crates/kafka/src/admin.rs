@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 use upnext_common::config;
 use upnext_common::topic::Topic;
@@ -94,6 +96,40 @@ pub async fn delete_topic(brokers: &str, topic: &str) -> Result<(), KafkaError> 
         one.map_err(|(_, code)| KafkaError::topic(topic, code))?;
     }
     Ok(())
+}
+
+/// Adds partitions to a topic until it has `count`. Records stay where they are; keys go elsewhere from then on.
+///
+/// # Errors
+/// When no broker answers or the broker refuses.
+pub async fn add_partitions(brokers: &str, topic: &str, count: usize) -> Result<(), KafkaError> {
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let told = admin.create_partitions(&[NewPartitions::new(topic, count)], &options).await;
+    for one in told.map_err(|cause| KafkaError::topic(topic, cause))? {
+        one.map_err(|(_, code)| KafkaError::topic(topic, code))?;
+    }
+    Ok(())
+}
+
+/// Deletes what stands before an offset of a partition, as retention does.
+///
+/// # Errors
+/// When no broker answers or the broker refuses.
+pub async fn delete_records(
+    brokers: &str,
+    (topic, partition): (&str, i32),
+    before: i64,
+) -> Result<(), KafkaError> {
+    let failed = |cause| KafkaError::topic(topic, cause);
+    let admin: AdminClient<Quiet> =
+        client::settings(brokers).create_with_context(Quiet).map_err(KafkaError::client)?;
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).map_err(failed)?;
+    let told = admin.delete_records(&list, &options).await.map_err(failed)?;
+    told.elements().iter().try_for_each(|one| one.error()).map_err(failed)
 }
 
 /// How many partitions a topic has.

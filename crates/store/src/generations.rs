@@ -9,7 +9,7 @@ use upnext_common::generation::{Generation, NotAGeneration};
 use crate::address::Address;
 use crate::bundle::Bundle;
 use crate::lines::{Lines, Use, Wait};
-use crate::{Keys, StoreError};
+use crate::{Keys, Layout, MalformedLayout, StoreError};
 
 const WAIT: Wait = Wait { of: Use::Bulk, limit: Duration::from_secs(2), is_whole: true };
 /// How long a reader counts after it last said what it reads.
@@ -74,28 +74,41 @@ impl Generations {
         self.run(REPLACE, &self.pointer(), &[&old, &to.to_string()]).await
     }
 
-    /// The generation that was begun and does not serve yet.
+    /// The generation that was begun and does not serve yet, and by which program.
     ///
     /// # Errors
     /// As [`Self::serving`].
-    pub async fn building(&self) -> Result<Option<Generation>, StoreError> {
+    pub async fn building(&self) -> Result<Option<(Generation, String)>, StoreError> {
         let text: Option<String> = self.get(&self.begun()).await?;
-        text.map(|text| parse(&text)).transpose()
+        let Some(text) = text else { return Ok(None) };
+        let (generation, program) = text.split_once(' ').unwrap_or((&text, ""));
+        Ok(Some((parse(generation)?, program.to_owned())))
     }
 
-    /// Notes which one is begun; `None`: none any more.
+    /// Notes which one is begun, and by which program; `None`: none any more.
     ///
     /// # Errors
     /// As [`Self::serving`].
-    pub async fn note_building(&self, generation: Option<Generation>) -> Result<(), StoreError> {
+    pub async fn note_building(&self, begun: Option<(Generation, &str)>) -> Result<(), StoreError> {
         let key = self.begun();
-        let mut call = cmd(if generation.is_some() { "SET" } else { "DEL" });
+        let mut call = cmd(if begun.is_some() { "SET" } else { "DEL" });
         call.arg(&key);
-        if let Some(generation) = generation {
-            call.arg(generation.to_string());
+        if let Some((generation, program)) = begun {
+            call.arg(format!("{generation} {program}"));
         }
         let _: Value = self.ask(&key, &call).await?;
         Ok(())
+    }
+
+    /// How the states of a generation are laid out; `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::serving`].
+    pub async fn layout(&self, generation: Generation) -> Result<Option<Layout>, StoreError> {
+        let key = Keys::new(&generation.key_prefix(&self.prefix)).layout();
+        let text: Option<String> = self.get(&key).await?;
+        let malformed = |cause: MalformedLayout| StoreError::Malformed { cause: cause.to_string() };
+        text.map(|text| text.parse().map_err(malformed)).transpose()
     }
 
     /// Takes or renews the right to build the next generation; false when somebody else has it.

@@ -25,7 +25,7 @@ pub use error::StoreError;
 pub use functions::POSITION_AT;
 pub use generations::{Generations, REPORT_TTL};
 pub use keys::{KEY_GROUPS_MAX, Keys, Stage};
-pub use layout::Layout;
+pub use layout::{Layout, MalformedLayout};
 pub use owned::Owned;
 pub use reader::{Cursor, Reader};
 pub use session::{Flush, Flushed, Session};

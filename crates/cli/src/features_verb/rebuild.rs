@@ -168,6 +168,14 @@ fn failed(error: RebuildError) -> Failure {
             what,
             "pass --forget-dropped to go on without them; see kafka.events_retention_bytes",
         ),
+        RebuildError::Outrun { .. } => Failure::unavailable(
+            what,
+            "give the topic more room (retention.bytes, retention.ms), and run it again",
+        ),
+        RebuildError::Repartitioned { .. } => Failure::refused(
+            what,
+            "write the topic anew from the raw events first: docs/OPERATIONS.md, \"Topics made anew\"",
+        ),
         RebuildError::Interrupted => {
             Failure::Other(anyhow::anyhow!("interrupted; the next run goes on from here"))
         }
@@ -208,6 +216,7 @@ mod tests {
             (RebuildError::Lost, "again"),
             (overtaken, "again"),
             (truncated, "--forget-dropped"),
+            (RebuildError::Outrun { topic: "t".to_owned(), dropped: 9 }, "retention.bytes"),
         ];
         for (error, part) in table {
             let Failure::Unavailable { hint, .. } = failed(error) else {
@@ -215,5 +224,8 @@ mod tests {
             };
             assert!(hint.contains(part), "{hint}");
         }
+        let split = RebuildError::Repartitioned { topic: "t".to_owned(), before: 4, now: 8 };
+        let Failure::Refused { hint, .. } = failed(split) else { panic!("it never can be done") };
+        assert!(hint.contains("anew"), "{hint}");
     }
 }

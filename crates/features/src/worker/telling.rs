@@ -1,13 +1,31 @@
 //! What a worker tells of a flush.
 
+use std::fmt;
 use std::time::Duration;
 
 use tracing::error;
+use upnext_common::item::stable_hash;
 use upnext_common::metrics::{FreshnessLabels, LagLabels, PartitionLabels};
 use upnext_store::{Flushed, SourcePosition};
 
 use super::{Worker, labels};
 use crate::stage::Stage;
+
+/// What is said of a key in the log: an id of somebody stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyHash(u64);
+
+impl KeyHash {
+    pub(super) fn of(key: &str) -> Self {
+        Self(stable_hash(key.as_bytes()))
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the key with hash {:016x}", self.0)
+    }
+}
 
 /// What one flush did.
 pub(super) struct Told {

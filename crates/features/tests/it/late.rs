@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use upnext_common::drain::Drain;
 use upnext_common::event::{Device, Event, EventBody};
 use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_common::topic::Topic;
 use upnext_contract::Decoder;
 use upnext_contract::letter::said;
+use upnext_features::rebuild::Rebuild;
 use upnext_kafka::{Record, admin, tail};
 
+use crate::rebuild::rebuild;
 use crate::verify::verify;
 use crate::world::World;
 
@@ -148,4 +151,23 @@ async fn a_letter_that_the_topic_does_not_take_goes_with_less() {
     let resets = &world.metrics.state_resets;
     assert_eq!(resets.get_or_create(&StageLabels { stage: "users" }).get(), 0, "none began again");
     verify(&world).await;
+}
+
+/// Nobody counts for the old state any more: what comes too late is the rebuild's to tell, and no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_tells_what_the_old_daemons_have_not() {
+    let mut world = World::grouped(24, 2).await;
+    let daemon = world.start();
+    world.write_all(happenings(0..10)).await;
+    world.settled().await;
+    daemon.drained().await;
+    assert_eq!(letters(&world).len(), 10);
+    world.write_all(happenings(10..30)).await;
+    // Laid out otherwise: the old state is asked as it was laid out.
+    world.config.redis.key_groups = 3;
+    let rebuild = Rebuild { keeps_old: true, ..rebuild(&world) };
+    rebuild.run(&Drain::new(), &mut |_| {}).await.unwrap();
+    let found = letters(&world);
+    assert!(positions(&found).values().all(|count| *count == 1));
+    assert_eq!(found.len(), 30);
 }

@@ -15,10 +15,11 @@ use upnext_state::UserState;
 use upnext_store::{Generations, Keys, Reader, Stage};
 use upnext_testkit::eventually_async;
 
+use crate::anew::make_anew;
 use crate::oracle;
 use crate::world::{BOUND, World};
 
-fn rebuild(world: &World) -> Rebuild {
+pub(crate) fn rebuild(world: &World) -> Rebuild {
     Rebuild {
         features: world.features(),
         keeps_old: false,
@@ -147,6 +148,16 @@ async fn one_that_was_interrupted_is_continued_and_two_at_once_are_refused() {
     assert!(matches!(interrupted, Err(RebuildError::Interrupted)), "{interrupted:?}");
     assert_eq!(serving(&world).await, Generation(0));
     assert!(second.outlook().await.unwrap().resumes);
+    // A state may mean something else to another program: what that has begun is left alone.
+    let key = format!("{}building", world.config.redis.key_prefix);
+    let redis = &world.stack.redis;
+    assert!(redis.command(&format!("COPY {key} kept")).starts_with(":1"));
+    for foreign in ["1", "1 0.0.0 users=1 items=1"] {
+        assert!(redis.command(&format!("SET {key} \"{foreign}\"")).starts_with("+OK"));
+        let outlook = second.outlook().await.unwrap();
+        assert_eq!((outlook.to, outlook.resumes), (Generation(2), false), "{foreign}");
+    }
+    assert!(redis.command(&format!("RENAME kept {key}")).starts_with("+OK"));
     let keeping = Rebuild { keeps_old: true, ..second };
     let rebuilt = keeping.run(&Drain::new(), &mut |_| {}).await.unwrap();
     assert!(rebuilt.outlook.resumes && rebuilt.removed.is_none(), "{rebuilt:?}");
@@ -194,4 +205,58 @@ async fn old_states_stay_while_somebody_answers_from_them() {
     assert!(swept.unwrap() > Some(20));
     assert_eq!(stored(&world, Generation(0)), 0);
     assert!(oracle::report(&world).await.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_drops_before_it_is_read_is_noticed() {
+    let mut world = World::new(64).await;
+    world.write(200).await;
+    // The builder waits for it, and so reads nothing yet.
+    let address = world.stack.stop_registry().await;
+    let rebuild = rebuild(&world);
+    let has_begun = AtomicBool::new(false);
+    let mut tell = |_: upnext_features::rebuild::Progress| has_begun.store(true, Ordering::Release);
+    let drain = Drain::new();
+    let running = async { rebuild.run(&drain, &mut tell).await };
+    let dropping = async {
+        eventually_async(BOUND, async || has_begun.load(Ordering::Acquire)).await;
+        let (brokers, valid) = (world.stack.brokers(), world.topic(Topic::Valid));
+        admin::delete_records(&brokers, (&valid, 0), 30).await.expect("they can be deleted");
+    };
+    let (refused, ()) = tokio::join!(running, dropping);
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, RebuildError::Outrun { dropped: 30, .. }), "{refused}");
+    assert_eq!(serving(&world).await, Generation(0));
+    // It is not continued either.
+    assert!(!rebuild.outlook().await.unwrap().resumes);
+    world.stack.resume_registry(address).await;
+    let refused = rebuild.run(&Drain::new(), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(refused, RebuildError::Truncated { dropped: 30 }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_added_in_place_are_refused_and_a_topic_made_anew_is_not() {
+    let mut world = World::grouped(65, 2).await;
+    let daemon = world.start();
+    world.write(100).await;
+    world.settled().await;
+    daemon.drained().await;
+    let (brokers, valid) = (world.stack.brokers(), world.topic(Topic::Valid));
+    admin::add_partitions(&brokers, &valid, 3).await.expect("they can be added");
+    let rebuild = Rebuild { keeps_old: true, ..rebuild(&world) };
+    for refused in [
+        rebuild.outlook().await.unwrap_err(),
+        rebuild.run(&Drain::new(), &mut |_| {}).await.unwrap_err(),
+    ] {
+        let counted = matches!(refused, RebuildError::Repartitioned { before: 2, now: 3, .. });
+        assert!(counted && !refused.fault().may_retry(), "{refused}");
+    }
+    assert_eq!(serving(&world).await, Generation(0));
+    world.config.kafka.partitions = 3;
+    make_anew(&world, Topic::Valid).await;
+    world.forget_raw();
+    world.write(60).await;
+    let rebuild = Rebuild { keeps_old: true, ..self::rebuild(&world) };
+    rebuild.run(&Drain::new(), &mut |_| {}).await.unwrap();
+    assert_eq!(serving(&world).await, Generation(1));
 }
