@@ -81,7 +81,9 @@ struct Pending {
     counted: u64,
     /// Entries looked at, counted or not.
     entries: usize,
-    /// Of each record when it happened (as far as it says) and its timestamp.
+    /// Records looked at.
+    records: u64,
+    /// Of each entry when it happened and its record's timestamp; of a record without any, its timestamp.
     times_ms: Vec<(i64, i64)>,
 }
 
@@ -272,9 +274,13 @@ impl<S: Stage> Worker<S> {
         }
         self.progress.pass(record.offset, record.timestamp_ms);
         self.pending.entries += usize::from(opened.units.is_empty());
-        let happened_ms = opened.units.iter().map(|(_, unit)| S::time_ms(&unit.entry)).min();
+        self.pending.records += 1;
         let record_ms = record.timestamp_ms;
-        self.pending.times_ms.push((happened_ms.unwrap_or(record_ms), record_ms));
+        let happened_ms = opened.units.iter().map(|(_, unit)| S::time_ms(&unit.entry));
+        self.pending.times_ms.extend(happened_ms.map(|happened_ms| (happened_ms, record_ms)));
+        if opened.units.is_empty() {
+            self.pending.times_ms.push((record_ms, record_ms));
+        }
         Ok(())
     }
 
@@ -357,8 +363,8 @@ impl<S: Stage> Worker<S> {
         self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
         let took = self.shared.clock.instant() - started;
         self.pace.flushed(took);
-        let (entries, times_ms) = (pending.entries, pending.times_ms);
-        self.tell(&Told { flushed, took, entries, times_ms });
+        let Pending { entries, records, times_ms, .. } = pending;
+        self.tell(&Told { flushed, took, entries, records, times_ms });
         Ok(())
     }
 }

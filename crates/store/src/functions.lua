@@ -1,22 +1,27 @@
-#!lua name=upnext_v1
+#!lua name=upnext_v2
 
--- Stores a blob unless the known one has seen as much of the log. Bytes 2 to 17 of a blob are its position,
--- big-endian; they are compared byte by byte, since string comparison here follows the server's locale.
+-- Whether a blob has seen more of the log than `known`, bytes 2 to 17 of the stored one: the position, big-endian. Four
+-- numbers are compared, since string comparison here follows the server's locale.
+local function is_newer(known, blob)
+  local a, b, c, d = struct.unpack('>I4I4I4I4', known)
+  local e, f, g, h = struct.unpack('>I4I4I4I4', blob, 2)
+  if a ~= e then return a < e end
+  if b ~= f then return b < f end
+  if c ~= g then return c < g end
+  return d < h
+end
+
+-- Stores each blob unless the known one has seen as much of the log; gives how many were stored.
 local function put_newer(keys, args)
-  local known = redis.call('GETRANGE', keys[1], 1, 16)
-  if #known == 16 then
-    local is_newer = false
-    for at = 1, 16 do
-      local old, new = string.byte(known, at), string.byte(args[1], at + 1)
-      if old ~= new then
-        is_newer = old < new
-        break
-      end
+  local stored = 0
+  for at = 1, #keys do
+    local known = redis.call('GETRANGE', keys[at], 1, 16)
+    if #known ~= 16 or is_newer(known, args[at]) then
+      redis.call('SET', keys[at], args[at])
+      stored = stored + 1
     end
-    if not is_newer then return 0 end
   end
-  redis.call('SET', keys[1], args[1])
-  return 1
+  return stored
 end
 
 -- Replaces a watermark that still is what its owner last wrote; an absent one is the empty text.
@@ -27,5 +32,5 @@ local function advance(keys, args)
   return 1
 end
 
-redis.register_function('upnext_put_newer_v1', put_newer)
-redis.register_function('upnext_advance_v1', advance)
+redis.register_function('upnext_put_newer_v2', put_newer)
+redis.register_function('upnext_advance_v2', advance)

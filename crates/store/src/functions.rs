@@ -10,8 +10,8 @@ pub const POSITION_AT: (usize, usize) = (1, 17);
 
 /// A change of the code needs a new version in all of its names: a library that is loaded is left as it is.
 const LIBRARY: &str = include_str!("functions.lua");
-pub(crate) const PUT_NEWER: &str = "upnext_put_newer_v1";
-pub(crate) const ADVANCE: &str = "upnext_advance_v1";
+pub(crate) const PUT_NEWER: &str = "upnext_put_newer_v2";
+pub(crate) const ADVANCE: &str = "upnext_advance_v2";
 
 /// Makes sure the library is there: after a start from nothing it is not.
 pub(crate) async fn load(connection: &mut MultiplexedConnection) -> Result<(), StoreError> {

@@ -32,7 +32,8 @@ pub(super) struct Told {
     pub(super) flushed: Flushed,
     pub(super) took: Duration,
     pub(super) entries: usize,
-    /// Of each record when it happened and its timestamp.
+    pub(super) records: u64,
+    /// Of each entry when it happened and its record's timestamp.
     pub(super) times_ms: Vec<(i64, i64)>,
 }
 
@@ -44,8 +45,7 @@ impl<S: Stage> Worker<S> {
         metrics.flushed_states.get_or_create(&labels).inc_by(told.flushed.stored as u64);
         metrics.skipped_puts.get_or_create(&labels).inc_by(told.flushed.skipped as u64);
         metrics.state.flush_entries.get_or_create(&labels).observe(told.entries as f64);
-        let records = told.times_ms.len() as u64;
-        metrics.state.applied_records.get_or_create(&labels).inc_by(records);
+        metrics.state.applied_records.get_or_create(&labels).inc_by(told.records);
         self.tell_ages(&told.times_ms);
     }
 

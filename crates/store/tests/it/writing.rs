@@ -31,6 +31,31 @@ async fn a_blob_is_stored_only_over_an_older_one() {
 }
 
 #[tokio::test]
+async fn each_of_many_puts_is_decided_by_itself() {
+    let redis = Redis::start();
+    let mut session = session(&redis).await;
+    let keys: Vec<String> = (0..150).map(|item| session.keys().item(ItemHash(item))).collect();
+    let puts = |of: &dyn Fn(u64) -> Option<u64>, body| {
+        let blob = |(key, at): (&String, u64)| Some((key.clone(), blob(of(at)?, body)));
+        keys.iter().zip(0..).filter_map(blob).collect::<Vec<_>>()
+    };
+    let flush = |blobs, at| Flush { blobs, watermark: watermark(at), ..Flush::default() };
+    // Every third is there already, and of those every second from further on.
+    let further = |at: u64| if at.is_multiple_of(2) { 9 } else { 2 };
+    let there = |at: u64| at.is_multiple_of(3).then(|| further(at));
+    let first = session.flush(&flush(puts(&there, 1), 1), &owned(None)).await.unwrap();
+    assert_eq!(first, Flushed { stored: 50, skipped: 0 });
+    let all = flush(puts(&|_| Some(5), 2), 2);
+    let second = session.flush(&all, &owned(Some(watermark(1)))).await.unwrap();
+    assert_eq!(second, Flushed { stored: 125, skipped: 25 });
+    let found = session.blobs(&keys, &owned(Some(watermark(2)))).await.unwrap();
+    for (found, at) in found.iter().zip(0..150_u64) {
+        let expected = if at.is_multiple_of(6) { blob(9, 1) } else { blob(5, 2) };
+        assert_eq!(found.as_deref(), Some(&expected[..]), "item {at}");
+    }
+}
+
+#[tokio::test]
 async fn a_forced_put_overwrites_what_is_newer() {
     let redis = Redis::start();
     let mut session = session(&redis).await;
