@@ -4,7 +4,7 @@
 use upnext_testkit::RedisCluster;
 
 use crate::crowd::Crowd;
-use crate::faults::resets;
+use crate::faults::{resets, two_owners_meet};
 use crate::verify::verify;
 use crate::world::World;
 
@@ -79,23 +79,7 @@ async fn groups_on_one_server_stand_losses_and_crashes() {
     verify(&world).await;
 }
 
-/// Groups of consumers that do not know of each other: each believes to own everything, and each is a zombie to the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_owners_of_all_groups_do_no_harm() {
-    let mut world = World::grouped(44, 5).await;
-    let group = world.config.features.group.clone();
-    let first = world.start();
-    world.config.features.group = format!("{group}-zombie");
-    let second = world.start();
-    let mut rounds = 0;
-    while rounds < 4 || resets(&world) == 0 {
-        world.write(50).await;
-        world.advanced(25).await;
-        rounds += 1;
-        assert!(rounds < 200, "they never met");
-    }
-    second.killed().await;
-    world.settled().await;
-    first.drained().await;
-    verify(&world).await;
+    two_owners_meet(World::grouped(44, 5).await).await;
 }
