@@ -2,11 +2,13 @@
 
 mod records;
 mod unpack;
+mod sound;
 mod thinned;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 pub(crate) use records::{Record, records, unpacked};
+pub(crate) use sound::{Unsound, check};
 pub(crate) use thinned::{Thinned, Thinning};
 
 /// Bytes of a batch before its first record.
@@ -80,6 +82,12 @@ impl BatchHeader {
         self.record_count >= 1
             && self.last_offset_delta == self.record_count - 1
             && !self.is_control()
+    }
+
+    /// Whether both come from one producer, and both or neither belong to a transaction.
+    pub(crate) fn has_sender_of(&self, other: &Self) -> bool {
+        let sender = |it: &Self| (it.producer_id, it.producer_epoch, it.is_transactional());
+        sender(self) == sender(other)
     }
 
     pub(crate) fn last_offset(&self) -> i64 {
@@ -165,7 +173,7 @@ const MARKER_TAIL_BYTES: usize = 8;
 /// The longest a marker's batch can be: with a time told relative to a horizon.
 pub(crate) const CONTROL_BATCH_BYTES: usize = HEADER_BYTES + MARKER_RECORD_BYTES + 10;
 
-fn seal(batch: &mut [u8]) {
+pub(crate) fn seal(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[CHECKED_FROM..]);
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
 }

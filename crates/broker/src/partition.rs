@@ -16,7 +16,7 @@ use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::batch::{self, BatchHeader};
+use crate::batch::{self, BatchHeader, Unsound};
 use crate::log::{Log, Opened, Read, Story};
 
 pub(crate) use cleaning::Round;
@@ -303,20 +303,19 @@ fn checked_batches(
         if !header.matches(batch) {
             return Err(ResponseError::CorruptMessage);
         }
+        // One look decided who writes here, and whether in a transaction.
         let is_welcome = header.is_from_a_producer()
             && header.delete_horizon_ms().is_none()
-            && (!rules.needs_keys || has_keys(header, batch));
+            && header.has_sender_of(&batches[0].0);
         if !is_welcome {
             return Err(ResponseError::InvalidRecord);
         }
+        batch::check(header, batch, rules.needs_keys).map_err(|unsound| match unsound {
+            Unsound::TooLarge => ResponseError::MessageTooLarge,
+            Unsound::Malformed | Unsound::Keyless => ResponseError::InvalidRecord,
+        })?;
     }
     Ok(batches)
-}
-
-/// Whether all records can be told apart by a key.
-fn has_keys(header: &BatchHeader, batch: &Bytes) -> bool {
-    let Some(unpacked) = batch::unpacked(header, batch) else { return false };
-    batch::records(header, &unpacked).all(|record| record.is_some_and(|it| it.key.is_some()))
 }
 
 fn storage_error(error: io::Error) -> ResponseError {

@@ -30,7 +30,7 @@ pub(crate) struct Record<'a> {
 /// The records of a whole batch, decompressed and one after the other; `None` if it holds something else, or more than
 /// anybody means.
 pub(crate) fn unpacked(header: &BatchHeader, batch: &Bytes) -> Option<Bytes> {
-    unpack(header.attributes & CODEC, &batch.slice(HEADER_BYTES..))
+    unpack(header.attributes & CODEC, &batch.slice(HEADER_BYTES..)).ok()
 }
 
 /// The opposite of [`unpacked`], with the codec of `attributes`, at the end of `batch`.
@@ -94,7 +94,7 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 }
 
 /// The next number, sign in its lowest bit, seven bits a byte.
-fn varint(bytes: &mut &[u8]) -> Option<i64> {
+pub(super) fn varint(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

@@ -1,8 +1,9 @@
 //! Batches as producers make them, for the tests of everything that takes batches; and tests of the header itself.
 
+use super::records::put_varint;
 use super::*;
 
-/// A batch to be made. Its records are filler: nothing here looks into them.
+/// A batch to be made. Its records are sound and say nothing: all empty but the last, which fills it up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub count: i32,
@@ -40,7 +41,8 @@ impl Sample {
     pub(crate) fn bytes(self) -> Bytes {
         let mut batch = BytesMut::new();
         batch.put_i64(0);
-        let length = HEADER_BYTES - PREFIX_BYTES + self.filler_bytes;
+        let records = self.records();
+        let length = HEADER_BYTES - PREFIX_BYTES + records.len();
         batch.put_i32(i32::try_from(length).unwrap());
         batch.put_i32(-1);
         batch.put_i8(MAGIC);
@@ -53,10 +55,38 @@ impl Sample {
         batch.put_i16(self.epoch);
         batch.put_i32(self.sequence);
         batch.put_i32(self.count);
-        batch.put_bytes(7, self.filler_bytes);
+        batch.put_slice(&records);
         seal(&mut batch);
         batch.freeze()
     }
+
+    /// About as many bytes as asked for, and what records need at least.
+    fn records(self) -> Vec<u8> {
+        let mut records = Vec::new();
+        for number in 0..i64::from(self.count) {
+            let left = self.filler_bytes.saturating_sub(records.len());
+            let is_last = number + 1 == i64::from(self.count);
+            put_record(number, if is_last { left } else { 0 }, &mut records);
+        }
+        records
+    }
+}
+
+/// A record without key and headers, of so many bytes in all if that can be.
+fn put_record(number: i64, bytes: usize, out: &mut Vec<u8>) {
+    let of = |value_bytes: usize| {
+        let mut body = vec![0, 0];
+        put_varint(number, &mut body);
+        put_varint(-1, &mut body);
+        put_varint(i64::try_from(value_bytes).unwrap(), &mut body);
+        body.resize(body.len() + value_bytes, 7);
+        body.push(0);
+        let mut record = Vec::new();
+        put_varint(i64::try_from(body.len()).unwrap(), &mut record);
+        [record, body].concat()
+    };
+    let fits = (0..=bytes).rev().map(of).find(|record| record.len() <= bytes);
+    out.extend_from_slice(&fits.unwrap_or_else(|| of(0)));
 }
 
 /// The header of a batch that is known to have one.

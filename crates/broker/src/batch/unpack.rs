@@ -11,54 +11,70 @@ const UNPACKED_BYTES_MAX: usize = 64 << 20;
 const SNAPPY_MAGIC: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_HEAD_BYTES: usize = 16;
 
-/// What `codec` has packed; `None` if it has not, there is no such codec, or it is too much.
-pub(super) fn unpack(codec: i16, packed: &Bytes) -> Option<Bytes> {
+/// Why nothing was made of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It would be more than the bound.
+    TooLarge,
+    /// The codec has not packed it, or there is no such codec.
+    Malformed,
+}
+
+/// What `codec` has packed.
+pub(super) fn unpack(codec: i16, packed: &Bytes) -> Result<Bytes, Unreadable> {
     unpack_within(codec, packed, UNPACKED_BYTES_MAX)
 }
 
-fn unpack_within(codec: i16, packed: &Bytes, bytes_max: usize) -> Option<Bytes> {
+fn unpack_within(codec: i16, packed: &Bytes, bytes_max: usize) -> Result<Bytes, Unreadable> {
+    let malformed = |_| Unreadable::Malformed;
     match codec {
-        0 => Some(packed.clone()),
+        0 => Ok(packed.clone()),
         1 => all_of(flate2::read::GzDecoder::new(&packed[..]), bytes_max),
         2 => snappy(packed, bytes_max),
-        3 => all_of(lz4::Decoder::new(&packed[..]).ok()?, bytes_max),
-        4 => all_of(zstd::Decoder::with_buffer(&packed[..]).ok()?, bytes_max),
-        _ => None,
+        3 => all_of(lz4::Decoder::new(&packed[..]).map_err(malformed)?, bytes_max),
+        4 => all_of(zstd::Decoder::with_buffer(&packed[..]).map_err(malformed)?, bytes_max),
+        _ => Err(Unreadable::Malformed),
     }
 }
 
-fn all_of(packed: impl Read, bytes_max: usize) -> Option<Bytes> {
+fn all_of(packed: impl Read, bytes_max: usize) -> Result<Bytes, Unreadable> {
     let mut unpacked = Vec::new();
-    packed.take(bytes_max as u64 + 1).read_to_end(&mut unpacked).ok()?;
-    (unpacked.len() <= bytes_max).then(|| unpacked.into())
+    let read = packed.take(bytes_max as u64 + 1).read_to_end(&mut unpacked);
+    if unpacked.len() > bytes_max {
+        return Err(Unreadable::TooLarge);
+    }
+    read.map(|_| unpacked.into()).map_err(|_| Unreadable::Malformed)
 }
 
 /// One block, or a stream of them, each with its length before it.
-fn snappy(packed: &Bytes, bytes_max: usize) -> Option<Bytes> {
-    if !packed.starts_with(SNAPPY_MAGIC) {
-        let mut unpacked = Vec::new();
-        return add_block(packed, bytes_max, &mut unpacked).map(|()| unpacked.into());
-    }
-    let mut rest = packed.get(SNAPPY_HEAD_BYTES..)?;
+fn snappy(packed: &Bytes, bytes_max: usize) -> Result<Bytes, Unreadable> {
     let mut unpacked = Vec::new();
+    if !packed.starts_with(SNAPPY_MAGIC) {
+        add_block(packed, bytes_max, &mut unpacked)?;
+        return Ok(unpacked.into());
+    }
+    let mut rest = packed.get(SNAPPY_HEAD_BYTES..).ok_or(Unreadable::Malformed)?;
     while rest.has_remaining() {
-        let length = usize::try_from(rest.try_get_u32().ok()?).ok()?;
-        let (block, after) = rest.split_at_checked(length)?;
+        let length = rest.try_get_u32().map_err(|_| Unreadable::Malformed)?;
+        let length = usize::try_from(length).map_err(|_| Unreadable::Malformed)?;
+        let (block, after) = rest.split_at_checked(length).ok_or(Unreadable::Malformed)?;
         add_block(block, bytes_max, &mut unpacked)?;
         rest = after;
     }
-    Some(unpacked.into())
+    Ok(unpacked.into())
 }
 
-fn add_block(block: &[u8], bytes_max: usize, unpacked: &mut Vec<u8>) -> Option<()> {
+fn add_block(block: &[u8], bytes_max: usize, unpacked: &mut Vec<u8>) -> Result<(), Unreadable> {
     let start = unpacked.len();
-    let end = start.checked_add(snap::raw::decompress_len(block).ok()?)?;
+    let length = snap::raw::decompress_len(block).map_err(|_| Unreadable::Malformed)?;
+    let end = start.saturating_add(length);
     if end > bytes_max {
-        return None;
+        return Err(Unreadable::TooLarge);
     }
     unpacked.resize(end, 0);
-    let written = snap::raw::Decoder::new().decompress(block, &mut unpacked[start..]).ok()?;
-    (start + written == end).then_some(())
+    let written = snap::raw::Decoder::new().decompress(block, &mut unpacked[start..]);
+    let is_whole = written.is_ok_and(|written| start + written == end);
+    if is_whole { Ok(()) } else { Err(Unreadable::Malformed) }
 }
 
 #[cfg(test)]
@@ -89,21 +105,23 @@ mod tests {
     fn what_is_too_much_is_not_unpacked() {
         for codec in 1..=4 {
             let packed = packed(codec, &vec![0; 1 << 20]);
-            assert!(unpack_within(codec, &packed, 1 << 20).is_some(), "{codec}");
-            assert!(unpack_within(codec, &packed, (1 << 20) - 1).is_none(), "{codec}");
+            assert!(unpack_within(codec, &packed, 1 << 20).is_ok(), "{codec}");
+            let less = unpack_within(codec, &packed, (1 << 20) - 1);
+            assert_eq!(less, Err(Unreadable::TooLarge), "{codec}");
         }
         // Says that it holds four gigabytes.
         let block = Bytes::from_static(b"\xff\xff\xff\xff\x0f\0");
-        assert!(unpack(2, &block).is_none());
+        assert_eq!(unpack(2, &block), Err(Unreadable::TooLarge));
     }
 
     #[test]
     fn what_is_no_packed_stream_is_nothing() {
         for codec in 1..=7 {
-            assert!(unpack(codec, &Bytes::from_static(b"neither of them")).is_none(), "{codec}");
+            let unpacked = unpack(codec, &Bytes::from_static(b"neither of them"));
+            assert_eq!(unpacked, Err(Unreadable::Malformed), "{codec}");
         }
         let mut torn = BytesMut::from(&b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01"[..]);
         torn.put_u32(u32::MAX);
-        assert!(unpack(2, &torn.freeze()).is_none());
+        assert_eq!(unpack(2, &torn.freeze()), Err(Unreadable::Malformed));
     }
 }

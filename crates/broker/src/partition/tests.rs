@@ -96,6 +96,39 @@ fn what_is_damaged_or_too_large_is_refused() {
 }
 
 #[test]
+fn what_would_stop_its_readers_is_refused() {
+    let (_directory, partition) = partition();
+    // Two records by its header, and one of them is there.
+    let mut short = BytesMut::from(&records(Compression::None, &[1])[..]);
+    short[23..27].copy_from_slice(&1_i32.to_be_bytes());
+    short[57..61].copy_from_slice(&2_i32.to_be_bytes());
+    batch::seal(&mut short);
+    let mut unknown = BytesMut::from(&records(Compression::Gzip, &[1, 2])[..]);
+    unknown[22] = 5;
+    batch::seal(&mut unknown);
+    for bad in [short, unknown] {
+        let refused = partition.append(&bad.freeze(), RULES, NOW_MS);
+        assert_eq!(refused, Err(ResponseError::InvalidRecord));
+    }
+    assert_eq!(partition.bounds().next_offset, 0);
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        assert!(partition.append(&records(compression, &[1, 2]), RULES, NOW_MS).is_ok());
+    }
+}
+
+#[test]
+fn a_second_batch_of_somebody_else_is_refused() {
+    let (_directory, partition) = partition();
+    let first = Sample::transactional(4, 0, 0).bytes();
+    for other in [Sample::transactional(5, 0, 0), Sample::numbered(4, 0, 1)] {
+        let both = Bytes::from([&first[..], &other.bytes()].concat());
+        assert_eq!(partition.append(&both, RULES, NOW_MS), Err(ResponseError::InvalidRecord));
+    }
+    let same = Bytes::from([first, Sample::transactional(4, 0, 1).bytes()].concat());
+    assert!(partition.append(&same, RULES, NOW_MS).is_ok());
+}
+
+#[test]
 fn a_repeat_is_answered_with_its_first_offset() {
     let (_directory, partition) = partition();
     for sequence in 0..7 {
@@ -233,7 +266,17 @@ fn a_time_is_found_inside_a_batch_of_every_codec() {
 fn records_that_cannot_be_decoded_are_an_error_for_the_one_who_looks() {
     let (_directory, partition) = partition();
     assert_eq!(partition.latest(), Ok(None));
-    append(&partition, Sample { filler_bytes: 300, ..Sample::default() }).unwrap();
+    // As logs of before hold them: now it would be refused.
+    let mut bad = BytesMut::from(&Sample::default().bytes()[..]);
+    bad.last_mut().map(|byte| *byte = 9).unwrap();
+    batch::seal(&mut bad);
+    assert_eq!(
+        partition.append(&bad.clone().freeze(), RULES, NOW_MS),
+        Err(ResponseError::InvalidRecord)
+    );
+    bad[61] = 1;
+    batch::seal(&mut bad);
+    partition.inner.lock().write(bad, NOW_MS).unwrap();
     assert_eq!(partition.first_since(0), Err(ResponseError::CorruptMessage));
 }
 
