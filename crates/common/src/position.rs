@@ -22,3 +22,5 @@ impl fmt::Display for Position {
 pub const SOURCE_TOPIC: &str = "upnext.source.topic";
 pub const SOURCE_PARTITION: &str = "upnext.source.partition";
 pub const SOURCE_OFFSET: &str = "upnext.source.offset";
+/// How often the raw topic had been made anew by then; not there while it never was.
+pub const SOURCE_EPOCH: &str = "upnext.source.epoch";

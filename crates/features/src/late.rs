@@ -1,7 +1,7 @@
 //! The dead letter of a valid event that came too late for its user's windows, and its way out.
 
 use tracing::warn;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_contract::letter::{self, CONNECT, DEAD, Origin};
 use upnext_contract::{Reason, Rejection};
 use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, Record};
@@ -66,7 +66,7 @@ pub(crate) fn letter(topic: &str, record: &Record, behind_ms: i64, now_ms: i64) 
         Origin { topic: source_topic, partition, offset, timestamp_ms, processor: PROCESSOR };
     let mut headers = letter::headers(&record.headers, &rejection, &origin, now_ms);
     headers.retain(|(name, _)| {
-        ![SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET].contains(&name.as_str())
+        ![SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_EPOCH].contains(&name.as_str())
     });
     Outgoing {
         topic: topic.to_owned(),
@@ -161,6 +161,7 @@ mod tests {
             (SOURCE_TOPIC, "t.events.v1"),
             (SOURCE_PARTITION, "1"),
             (SOURCE_OFFSET, "41"),
+            (SOURCE_EPOCH, "1"),
             ("upnext.dlq.attempt", "1"),
         ];
         let found = letter("t.events.dlq.v1", &record(&stamped), 90_000_000, 7);

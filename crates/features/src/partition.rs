@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 use upnext_common::drain::Drain;
 use upnext_common::metrics::LagLabels;
-use upnext_kafka::group::{Assignment, Records};
+use upnext_kafka::group::{Assignment, Note, Records};
 use upnext_store::{Owned, Session, StoreError};
 
 use crate::stage::Stage;
@@ -57,7 +57,7 @@ pub(crate) async fn run<S: Stage>(assignment: Assignment, shared: Arc<Shared<S>>
     info!(stage = S::STAGE.name(), partition, next_offset, "partition begins");
     if progress.epoch > 0 {
         // Before anything is said in it.
-        claim.commit_in(progress.epoch, next_offset);
+        claim.commit_noting(next_offset, Note { epoch: progress.epoch, marks: None });
     }
     let mut worker = Worker::new(Arc::clone(&shared), claim.clone(), session, owned, progress);
     worker.begin_at(next_offset);

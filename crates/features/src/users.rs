@@ -2,7 +2,7 @@
 
 use upnext_common::event::{Event, Subject};
 use upnext_common::item::ItemHash;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
 use upnext_contract::{DecodeError as ValueError, Decoder};
 use upnext_kafka::{KafkaError, Outgoing, Record};
@@ -128,8 +128,11 @@ pub(crate) fn source_of(record: &Record) -> Option<(i32, SourcePosition)> {
     let text = |name| std::str::from_utf8(record.header(name)?).ok();
     let partition = text(SOURCE_PARTITION)?.parse().ok()?;
     let offset = text(SOURCE_OFFSET)?.parse().ok()?;
-    // How often the raw topic was made anew nobody counts.
-    Some((partition, SourcePosition { epoch: 0, offset, index: 0 }))
+    let epoch = match record.header(SOURCE_EPOCH) {
+        Some(_) => text(SOURCE_EPOCH)?.parse().ok()?,
+        None => 0,
+    };
+    Some((partition, SourcePosition { epoch, offset, index: 0 }))
 }
 
 #[cfg(test)]
@@ -154,10 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_read_from_both_headers_or_not_at_all() {
+    fn the_source_is_read_from_its_headers_or_not_at_all() {
         let both = record(&[(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "41")]);
         let expected = SourcePosition { epoch: 0, offset: 41, index: 0 };
         assert_eq!(source_of(&both), Some((3, expected)));
+        let later = [(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "41"), (SOURCE_EPOCH, "2")];
+        let expected = SourcePosition { epoch: 2, ..expected };
+        assert_eq!(source_of(&record(&later)), Some((3, expected)));
+        let unread = [(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "41"), (SOURCE_EPOCH, "x")];
+        assert_eq!(source_of(&record(&unread)), None);
         assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "3")])), None);
         assert_eq!(source_of(&record(&[(SOURCE_PARTITION, "x"), (SOURCE_OFFSET, "41")])), None);
     }

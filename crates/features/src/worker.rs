@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use upnext_common::item::ItemHash;
 use upnext_common::metrics::{EventLabels, StageLabels};
 use upnext_contract::Reason;
-use upnext_kafka::group::Claim;
+use upnext_kafka::group::{Claim, Note};
 use upnext_kafka::{KafkaError, Record};
 use upnext_state::{Applied, DecodeError, Position, SignalEntry};
 use upnext_store::{Flush, Owned, Session, StoreError, Watermark};
@@ -359,7 +359,8 @@ impl<S: Stage> Worker<S> {
         let flushed = self.put(&flush, stop).await?;
         self.states.stored(&flush.blobs);
         self.tell_states(&flush.blobs);
-        self.claim.commit_in(self.progress.epoch, self.progress.next_offset);
+        let note = Note { epoch: self.progress.epoch, marks: None };
+        self.claim.commit_noting(self.progress.next_offset, note);
         self.shared.counted.fetch_add(pending.counted, Ordering::AcqRel);
         let took = self.shared.clock.instant() - started;
         self.pace.flushed(took);

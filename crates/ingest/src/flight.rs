@@ -12,10 +12,11 @@ use upnext_common::metrics::{EventLabels, LagLabels};
 use upnext_common::topic::Topic;
 use upnext_contract::letter::{CONNECT, DEAD};
 use upnext_contract::{Reason, Rejection, Verdict};
-use upnext_kafka::group::Claim;
+use upnext_kafka::group::{Claim, Marks, Note};
 use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Record};
 
 use crate::Shared;
+use crate::epoch::Begun;
 use crate::limits::Remedy;
 use crate::outlet::Way;
 
@@ -44,6 +45,7 @@ const STAMP_BYTES_MAX: usize = 512;
 /// One record on its way out.
 struct Launched {
     offset: i64,
+    timestamp_ms: i64,
     delivery: Delivery,
     label: EventLabels,
 }
@@ -60,6 +62,10 @@ pub(crate) struct Flight {
     /// Everything before it is acknowledged.
     next_offset: i64,
     committed_offset: i64,
+    /// Of the raw topic.
+    epoch: u32,
+    /// Once something was acknowledged: by what the log is known again.
+    marks: Option<Marks>,
     claim: Claim,
     launched: VecDeque<Launched>,
     /// Acknowledged since the last commit, by verdict: few at a time.
@@ -77,14 +83,20 @@ pub(crate) struct Flight {
 impl Flight {
     pub(crate) fn new(
         partition: i32,
-        start_offset: i64,
+        Begun { start_offset, epoch, first, is_news }: Begun,
         claim: Claim,
         shared: Arc<Shared>,
     ) -> Self {
+        if is_news {
+            // Before anything is written in it.
+            claim.commit_noting(start_offset, Note { epoch, marks: None });
+        }
         Self {
             partition,
             next_offset: start_offset,
             committed_offset: start_offset,
+            epoch,
+            marks: first.map(|first| Marks { first, last_ms: first.1 }),
             claim,
             launched: VecDeque::new(),
             news: Vec::new(),
@@ -125,7 +137,9 @@ impl Flight {
         }
         let (offset, timestamp_ms) = judged.place();
         let (outgoing, label) = match judged {
-            Judged::Clean(record) => (self.shared.stamp.as_written(record), LABEL_ACCEPTED),
+            Judged::Clean(record) => {
+                (self.shared.stamp.as_written(record, self.epoch), LABEL_ACCEPTED)
+            }
             Judged::Read(record, verdict) => self.outcome(&record, verdict),
         };
         let delivery = match self.way.producer.send_when_room(&outgoing).await {
@@ -134,13 +148,13 @@ impl Flight {
         };
         self.newest_timestamp_ms = timestamp_ms;
         let is_rejected = label.verdict == REJECTED;
-        self.launched.push_back(Launched { offset, delivery, label });
+        self.launched.push_back(Launched { offset, timestamp_ms, delivery, label });
         Ok(is_rejected)
     }
 
     fn outcome(&self, record: &Record, verdict: Verdict) -> (Outgoing, EventLabels) {
         let rejection = match verdict {
-            Verdict::Accept(event) => match self.shared.stamp.valid(record, &event) {
+            Verdict::Accept(event) => match self.shared.stamp.valid(record, &event, self.epoch) {
                 Some(outgoing) if self.fits(record, outgoing.size()) => {
                     return (outgoing, LABEL_ACCEPTED);
                 }
@@ -221,6 +235,8 @@ impl Flight {
             return Err(error);
         }
         self.next_offset = done.offset + 1;
+        let first = self.marks.map_or((done.offset, done.timestamp_ms), |marks| marks.first);
+        self.marks = Some(Marks { first, last_ms: done.timestamp_ms });
         match self.news.iter_mut().find(|(label, _)| *label == done.label) {
             Some((_, count)) => *count += 1,
             None => self.news.push((done.label, 1)),
@@ -292,7 +308,8 @@ impl Flight {
         if !self.has_news() {
             return;
         }
-        self.claim.commit(self.next_offset);
+        let note = Note { epoch: self.epoch, marks: self.marks };
+        self.claim.commit_noting(self.next_offset, note);
         self.committed_offset = self.next_offset;
         self.shared.limits.forget_refused(self.partition, self.next_offset);
         let (mut records, mut bad) = (0, 0);

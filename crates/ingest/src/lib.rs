@@ -10,7 +10,7 @@
 //! acknowledged position. When nearly all of a partition is rejected, it is held (`rejects`): the upstream is broken,
 //! and the dead letters are not its archive.
 //!
-//! Reading order: `partition` (the loop), `judging` with `marks` and `rehearsal` (the verdict), `flight` with `outcome`,
+//! Reading order: `partition` (the loop), `epoch` (which log it is), `judging` with `marks` and `rehearsal` (the verdict), `flight` with `outcome`,
 //! `limits` and `outlet` (the way out), `rejects` and `watch` (what operators see), `in_hand` (what survives a crash).
 //!
 //! Ingest keeps no state of the log: what it writes to its data directory are known schemas, and which records were in
@@ -21,6 +21,7 @@ mod partition;
 mod outlet;
 mod judging;
 mod marks;
+mod epoch;
 mod flight;
 mod limits;
 mod rejects;
@@ -107,6 +108,9 @@ pub struct Drained {
 
 /// What the partitions share.
 pub(crate) struct Shared {
+    pub(crate) brokers: String,
+    /// What is read.
+    pub(crate) topic: String,
     pub(crate) client: Arc<RegistryClient>,
     pub(crate) marks: Marks,
     pub(crate) limits: limits::Limits,
@@ -186,6 +190,8 @@ impl Ingest {
             contract: Contract::new(Arc::clone(&client), Limits::from(ingest), topic)
                 .counting(&self.metrics),
             client,
+            brokers: self.brokers.clone(),
+            topic: topic.to_owned(),
             outlet: Outlet::new(&self.brokers)?,
             stamp: Stamp::new(&self.config.kafka.topic_prefix, encoder),
             marks: Marks::new(&self.brokers, topic, self.clock.clone()),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use upnext_common::event::{Event, EventType};
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
 use upnext_contract::letter::{self, Origin};
 use upnext_contract::{Encoder, Rejection, SCHEMA_HEADER, VALUE_BYTES_MAX};
@@ -31,13 +31,14 @@ impl Stamp {
         }
     }
 
-    /// The event in our schema, under its original key and timestamp, with where it was read. `None` when
-    /// it does not fit a record.
-    pub(crate) fn valid(&self, record: &Record, event: &Event) -> Option<Outgoing> {
+    /// The event in our schema, under its original key and timestamp, with where it was read, in that epoch.
+    /// `None` when it does not fit a record.
+    pub(crate) fn valid(&self, record: &Record, event: &Event, epoch: u32) -> Option<Outgoing> {
         let value = self.value(record, event)?;
         let kept = record.headers.iter().filter(|header| is_kept(header));
         let mut headers: Vec<Header> = kept.cloned().collect();
         add_source(&mut headers, self.source_topic(record), record.partition, record.offset);
+        add_epoch(&mut headers, epoch);
         Some(Outgoing {
             topic: self.valid.clone(),
             partition: None,
@@ -49,12 +50,13 @@ impl Stamp {
     }
 
     /// A record whose value stands in our schema and is accepted as it is, with where it was read.
-    pub(crate) fn as_written(&self, record: Record) -> Outgoing {
+    pub(crate) fn as_written(&self, record: Record, epoch: u32) -> Outgoing {
         let source_topic = self.source_topic(&record);
         let mut headers = record.headers;
         headers.retain(is_kept);
         headers.reserve_exact(SOURCE_HEADERS);
         add_source(&mut headers, source_topic, record.partition, record.offset);
+        add_epoch(&mut headers, epoch);
         Outgoing {
             topic: self.valid.clone(),
             partition: None,
@@ -122,6 +124,13 @@ fn add_source(headers: &mut Vec<Header>, topic: Bytes, partition: i32, offset: i
     headers.push((SOURCE_TOPIC.to_owned(), Some(topic)));
     headers.push(text(SOURCE_PARTITION, partition));
     headers.push(text(SOURCE_OFFSET, offset));
+}
+
+/// Nearly every topic is in its first epoch, which needs no header.
+fn add_epoch(headers: &mut Vec<Header>, epoch: u32) {
+    if epoch > 0 {
+        headers.push(text(SOURCE_EPOCH, epoch));
+    }
 }
 
 fn text(name: &str, value: impl ToString) -> Header {

@@ -10,6 +10,7 @@ use upnext_kafka::group::{Assignment, Records};
 use upnext_kafka::{KafkaError, Record};
 
 use crate::Shared;
+use crate::epoch;
 use crate::flight::{Flight, Judged};
 use crate::in_hand::Suspects;
 use crate::judging::Judge;
@@ -27,11 +28,17 @@ const BATCH_MAX: usize = 64;
 /// partition is begun again where everything before it is acknowledged.
 pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drain) {
     let Assignment { partition, start_offset, records, revoked, claim } = assignment;
-    info!(partition, start_offset, "partition begins");
     let stop = Stop { revoked, drain };
-    let flight = Flight::new(partition, start_offset, claim, Arc::clone(&shared));
+    let begun = epoch::begin(&shared, partition, start_offset, &stop).await;
+    let Some(begun) = begun else { return };
+    if begun.start_offset != start_offset {
+        claim.reposition(begun.start_offset);
+        return;
+    }
+    info!(partition, start_offset, "partition begins");
+    let flight = Flight::new(partition, begun, claim, Arc::clone(&shared));
     let suspects = shared.in_hand.begin(partition);
-    let mut work = Work::new(partition, records, flight, suspects, &shared);
+    let mut work = Work::new((partition, start_offset), records, flight, suspects, &shared);
     let outcome = work.until(&stop).await;
     work.gate_opens("the partition ends here");
     let Work { mut flight, .. } = work;
@@ -75,6 +82,8 @@ impl Stop {
 
 struct Work {
     partition: i32,
+    /// Offset after the last record that was judged.
+    judged_to: i64,
     records: Records,
     /// Taken from the queue and not judged yet, newest first.
     batch: Vec<Record>,
@@ -89,7 +98,7 @@ struct Work {
 
 impl Work {
     fn new(
-        partition: i32,
+        (partition, judged_to): (i32, i64),
         records: Records,
         flight: Flight,
         suspects: Suspects,
@@ -103,6 +112,7 @@ impl Work {
         });
         Self {
             partition,
+            judged_to,
             records,
             batch: Vec::with_capacity(BATCH_MAX),
             taken_at: shared.clock.instant(),
@@ -151,6 +161,10 @@ impl Work {
             && !self.waits()
             && let Some(record) = self.batch.pop()
         {
+            if record.offset < self.judged_to {
+                return Err(rewound(&record));
+            }
+            self.judged_to = record.offset + 1;
             let Some(judged) = self.judged(record, stop).await? else { return Ok(false) };
             // A producer without room waits for a broker that may be away. Left out here, the record comes again.
             let is_rejected = tokio::select! {
@@ -214,6 +228,13 @@ impl Work {
             self.commit_at = Instant::now() + self.shared.commit_wait();
         }
     }
+}
+
+/// Only a log that was made anew, or has lost its end, gives an offset twice: the partition has to look at it.
+fn rewound(record: &Record) -> KafkaError {
+    let (partition, offset) = (record.partition, record.offset);
+    let cause = format!("offset {offset} of partition {partition} came again");
+    KafkaError::Topic { topic: record.topic.to_string(), cause }
 }
 
 async fn sleep_until(at: Option<std::time::Instant>) {

@@ -25,7 +25,7 @@ use upnext_common::drain::Drain;
 use upnext_common::metrics::Counter;
 
 use crate::{KafkaError, client};
-pub use committed::{Committed, committed};
+pub use committed::{Committed, Marks, Note, committed};
 pub use records::Records;
 
 use reading::Reading;
@@ -135,7 +135,7 @@ impl Reader {
 
     /// Commits for the present assignment of `partition`: everything before `next_offset` is done.
     pub fn commit(&self, partition: i32, next_offset: i64) {
-        let wish = Wish { epoch: None, offset: next_offset, topic_epoch: 0 };
+        let wish = Wish { epoch: None, offset: next_offset, note: Note::default() };
         self.wishes.commit(partition, wish);
     }
 
@@ -187,12 +187,12 @@ pub struct Claim {
 impl Claim {
     /// Everything before `next_offset` is done.
     pub fn commit(&self, next_offset: i64) {
-        self.commit_in(0, next_offset);
+        self.commit_noting(next_offset, Note::default());
     }
 
-    /// The same, with the topic's epoch as its owner counts them: [`committed`] tells it, as long as the topic stands.
-    pub fn commit_in(&self, topic_epoch: u32, next_offset: i64) {
-        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, topic_epoch };
+    /// The same, with a note that [`committed`] tells as long as the topic stands.
+    pub fn commit_noting(&self, next_offset: i64, note: Note) {
+        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, note };
         self.wishes.commit(self.partition, wish);
     }
 

@@ -10,7 +10,7 @@ use upnext_common::clock::Clock;
 use upnext_common::config::{self, Config};
 use upnext_common::fault::Fault;
 use upnext_common::item::Item;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
 use upnext_contract::{DecodeError, Decoder, RegistryClient, RegistryError};
 use upnext_kafka::{KafkaError, Record, tail};
@@ -136,7 +136,7 @@ async fn read_rows(
             continue;
         };
         let line = u64::try_from(record.offset).unwrap_or(0);
-        let place = source.unwrap_or((record.partition, record.offset));
+        let place = source.unwrap_or((0, record.partition, record.offset));
         placed.push((place, Row { event, record_ms: record.timestamp_ms, line }));
     }
     placed.sort_by_key(|(place, row)| (row.record_ms, *place));
@@ -182,11 +182,12 @@ fn decoded<T>(record: &Record, read: Result<T, DecodeError>) -> Result<Option<T>
     }
 }
 
-/// Where ingest read the event: the same record twice has the same source.
-fn source(record: &Record) -> Option<(i32, i64)> {
+/// Where ingest read the event, epoch of its topic first: the same record twice has the same source.
+fn source(record: &Record) -> Option<(i64, i32, i64)> {
     let number = |name| std::str::from_utf8(record.header(name)?).ok()?.parse::<i64>().ok();
     let partition = i32::try_from(number(SOURCE_PARTITION)?).ok()?;
-    Some((partition, number(SOURCE_OFFSET)?))
+    let epoch = if record.header(SOURCE_EPOCH).is_some() { number(SOURCE_EPOCH)? } else { 0 };
+    Some((epoch, partition, number(SOURCE_OFFSET)?))
 }
 
 /// A bounded read of a topic on a thread of its own.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use upnext_common::clock::Clock;
 use upnext_common::deadline::Deadline;
 use upnext_common::metrics::StageLabels;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
 use upnext_contract::{Decoder, unframe};
 use upnext_features::FeaturesError;
@@ -50,11 +50,13 @@ async fn settled_anew(world: &World, stage: Stage) {
     world.settled().await;
 }
 
-fn source(record: &Record) -> (String, i64) {
+/// Partition, then epoch and offset.
+fn source(record: &Record) -> (String, (u32, i64)) {
     let text = |name| String::from_utf8(record.header(name).unwrap_or_default().to_vec());
-    let [partition, offset] =
-        [SOURCE_PARTITION, SOURCE_OFFSET].map(|name| text(name).expect("text"));
-    (partition, offset.parse().expect("a number"))
+    let [partition, offset, epoch] =
+        [SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_EPOCH].map(|name| text(name).expect("text"));
+    let epoch = if epoch.is_empty() { 0 } else { epoch.parse().expect("a number") };
+    (partition, (epoch, offset.parse().expect("a number")))
 }
 
 /// One pass over the logs of all epochs; `forgets` source positions between them.
@@ -169,6 +171,26 @@ async fn a_log_made_anew_is_known_when_it_has_grown_past_the_watermark() {
     let epochs = [before, records(&world, Topic::Valid)];
     check_users(&world, &users(&world, &epochs, true).await).await;
     check_items(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_events_made_anew_alone_are_news() {
+    let mut world = World::new(50).await;
+    let daemon = world.start();
+    world.write(150).await;
+    world.settled().await;
+    world.begin_raw_anew();
+    // All of them below the positions that were read.
+    world.write(60).await;
+    world.repeat_all().await;
+    world.settled().await;
+    daemon.drained().await;
+    let epochs = [records(&world, Topic::Valid)];
+    check_users(&world, &users(&world, &epochs, false).await).await;
+    check_items(&world).await;
+    let counted =
+        world.metrics.state.applied_records.get_or_create(&StageLabels { stage: "users" });
+    assert!(counted.get() > 0);
 }
 
 /// The newest epoch that users have told items of.

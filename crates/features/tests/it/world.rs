@@ -12,7 +12,7 @@ use upnext_common::config::Config;
 use upnext_common::drain::Drain;
 use upnext_common::event::Event;
 use upnext_common::metrics::Metrics;
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
+use upnext_common::position::{SOURCE_EPOCH, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
 use upnext_common::topic::Topic;
 use upnext_contract::{Encoder, RegistryClient};
 use upnext_features::{Drained, Features, FeaturesError};
@@ -40,6 +40,7 @@ pub(crate) struct World {
     pub(crate) headers: Vec<Header>,
     encoder: Encoder,
     producer: Producer,
+    raw_epoch: u32,
     /// What stands in each source partition, so that ingest can read it again.
     sources: HashMap<i32, Vec<(Event, i64)>>,
 }
@@ -112,6 +113,7 @@ impl World {
             metrics: Metrics::new(),
             crowd: Crowd::new(seed),
             headers: Vec::new(),
+            raw_epoch: 0,
             sources: HashMap::new(),
             client,
             config,
@@ -170,6 +172,12 @@ impl World {
         self.sources.clear();
     }
 
+    /// The raw topic alone is made anew, and ingest has noticed.
+    pub(crate) fn begin_raw_anew(&mut self) {
+        self.forget_raw();
+        self.raw_epoch += 1;
+    }
+
     /// As many raw records as there are positions of them.
     pub(crate) async fn fill_raw(&self) {
         let mut outgoing = Vec::new();
@@ -213,6 +221,9 @@ impl World {
             (SOURCE_PARTITION.to_owned(), text(partition.to_string())),
             (SOURCE_OFFSET.to_owned(), text(at.to_string())),
         ]);
+        if self.raw_epoch > 0 {
+            headers.push((SOURCE_EPOCH.to_owned(), text(self.raw_epoch.to_string())));
+        }
         Outgoing {
             topic: self.topic(Topic::Valid),
             partition: Some(partition),

@@ -51,7 +51,7 @@ fn a_valid_event_says_where_it_was_read() {
     let mine = ("trace".to_owned(), Some(Bytes::from_static(b"x")));
     let forged = (SOURCE_OFFSET.to_owned(), Some(Bytes::from_static(b"1")));
     let named = (SCHEMA_HEADER.to_owned(), Some(Bytes::from_static(&[1; 17])));
-    let outgoing = stamp().valid(&record(vec![mine, forged, named]), &event()).unwrap();
+    let outgoing = stamp().valid(&record(vec![mine, forged, named]), &event(), 0).unwrap();
     let headers = read(&outgoing);
     assert_eq!(outgoing.topic, "t.events.valid.v1");
     assert_eq!(outgoing.timestamp_ms, Some(1_700_000_000_000));
@@ -70,8 +70,8 @@ fn a_record_that_needs_no_change_goes_on_as_one_that_was_read() {
     let forged = (SOURCE_OFFSET.to_owned(), Some(Bytes::from_static(b"1")));
     let value = Encoder::with_ids(|_| 7).event(&event()).ok();
     let record = Record { value, ..record(vec![mine, forged]) };
-    let expected = stamp.valid(&record, &event()).unwrap();
-    assert_eq!(stamp.as_written(record), expected);
+    let expected = stamp.valid(&record, &event(), 0).unwrap();
+    assert_eq!(stamp.as_written(record, 0), expected);
     assert_eq!(stamp.event_type_of(8), None);
 }
 
@@ -128,7 +128,7 @@ fn a_value_under_our_schema_goes_on_as_it_came_and_another_is_written_anew() {
     let theirs = Bytes::from_static(&[0, 0, 0, 0, 8, 1, 2, 3]);
     let under = |value: &Bytes, headers| Record { value: Some(value.clone()), ..record(headers) };
     let written = Encoder::with_ids(|_| 7).event(&event()).unwrap();
-    let valid = |record: &Record| stamp().valid(record, &event()).unwrap().value.unwrap();
+    let valid = |record: &Record| stamp().valid(record, &event(), 0).unwrap().value.unwrap();
     assert_eq!(valid(&under(&ours, vec![])), ours);
     assert_eq!(valid(&under(&theirs, vec![])), written);
     let named = (SCHEMA_HEADER.to_owned(), Some(Bytes::from_static(&[1; 17])));

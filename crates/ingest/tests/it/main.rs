@@ -8,6 +8,7 @@
 
 mod front;
 mod ground;
+mod anew;
 mod faults;
 mod held;
 mod lowered;

@@ -1,5 +1,6 @@
 //! What a group has committed of a partition, asked without joining it; and the note that stands with a commit.
 
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -8,15 +9,30 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::{KafkaError, client};
 
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// The note is this and a number.
 const EPOCH: &str = "epoch=";
 
 /// A commit as it was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     pub next_offset: i64,
-    /// The topic's epoch, as its owner counts them; 0 where none was noted.
-    pub topic_epoch: u32,
+    pub note: Note,
+}
+
+/// What stands with a commit: by what its log is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Which incarnation of the topic the offset counts in, as its owner counts them.
+    pub epoch: u32,
+    pub marks: Option<Marks>,
+}
+
+/// Timestamps of records that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Offset and timestamp of a record far back, the first one that was read in this epoch.
+    pub first: (i64, i64),
+    /// Timestamp of the record before the offset that is committed.
+    pub last_ms: i64,
 }
 
 /// What `group` has committed of a partition; `None`: nothing, or nothing any more. A broker forgets the commits of a
@@ -40,20 +56,42 @@ pub async fn committed(
         else {
             return Ok(None);
         };
-        let topic_epoch = found.elements().first().map_or(0, |one| noted(one.metadata()));
-        Ok(Some(Committed { next_offset, topic_epoch }))
+        let note = found.elements().first().and_then(|one| noted(one.metadata()));
+        Ok(Some(Committed { next_offset, note: note.unwrap_or_default() }))
     })
     .await
 }
 
-/// The note of a commit in that epoch.
-pub(super) fn note(topic_epoch: u32) -> String {
-    format!("{EPOCH}{topic_epoch}")
+impl Note {
+    /// Whether there is nothing to say.
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{EPOCH}{}", self.epoch)?;
+        let Some(Marks { first: (offset, first_ms), last_ms }) = self.marks else { return Ok(()) };
+        write!(out, " {offset}@{first_ms}@{last_ms}")
+    }
 }
 
 /// What anybody else has noted says nothing.
-fn noted(note: &str) -> u32 {
-    note.strip_prefix(EPOCH).and_then(|number| number.parse().ok()).unwrap_or(0)
+fn noted(text: &str) -> Option<Note> {
+    let rest = text.strip_prefix(EPOCH)?;
+    let (epoch, marks) = match rest.split_once(' ') {
+        Some((epoch, marks)) => (epoch, Some(marks_of(marks)?)),
+        None => (rest, None),
+    };
+    Some(Note { epoch: epoch.parse().ok()?, marks })
+}
+
+fn marks_of(text: &str) -> Option<Marks> {
+    let mut parts = text.split('@');
+    let first = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let last_ms = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some(Marks { first, last_ms })
 }
 
 #[cfg(test)]
@@ -61,10 +99,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_epoch_comes_back_and_nothing_else_passes_for_one() {
-        assert_eq!(noted(&note(7)), 7);
-        for foreign in ["", "7", "epoch=", "epoch=-1", "epoch=x", "EPOCH=7"] {
-            assert_eq!(noted(foreign), 0, "{foreign}");
+    fn a_note_comes_back_and_nothing_else_passes_for_one() {
+        let marks = Some(Marks { first: (3, -5), last_ms: 9 });
+        for note in [Note { epoch: 7, marks: None }, Note { epoch: 0, marks }] {
+            assert_eq!(noted(&note.to_string()), Some(note));
+        }
+        for foreign in
+            ["", "7", "epoch=", "epoch=-1", "epoch=x", "EPOCH=7", "epoch=1 2@3", "epoch=1 2@3@x"]
+        {
+            assert_eq!(noted(foreign), None, "{foreign}");
         }
     }
 }

@@ -18,7 +18,7 @@ use upnext_common::drain::Drain;
 use super::rebalance::{self, Change, Rebalances};
 use super::records::{Offered, Sender, queue};
 use super::wishes::{Waiting, Wish, Wishes};
-use super::{Assignment, GroupSettings, StartOffsets, committed};
+use super::{Assignment, GroupSettings, StartOffsets};
 use crate::{KafkaError, Record, client};
 
 /// Longest wait for a record, and so for a wish or a drain to be noticed.
@@ -308,8 +308,8 @@ impl Reading {
             let mut place = list.add_partition(&self.topic, partition);
             let added = place.set_offset(Offset::Offset(wish.offset));
             debug_assert!(added.is_ok(), "an offset is never negative");
-            if wish.topic_epoch > 0 {
-                place.set_metadata(committed::note(wish.topic_epoch));
+            if !wish.note.is_empty() {
+                place.set_metadata(wish.note.to_string());
             }
         }
         if list.count() > 0

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::Note;
+
 /// Newest wish per partition, so it needs no queue and no limit.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
@@ -24,8 +26,8 @@ pub(super) struct Wish {
     /// The assignment it is said for; `None`: the present one.
     pub(super) epoch: Option<u64>,
     pub(super) offset: i64,
-    /// Of a commit: the topic's epoch that the offset counts in.
-    pub(super) topic_epoch: u32,
+    /// What stands with a commit.
+    pub(super) note: Note,
 }
 
 impl Wishes {
@@ -35,7 +37,7 @@ impl Wishes {
     }
 
     pub(super) fn reposition(&self, partition: i32, epoch: Option<u64>, offset: i64) {
-        let wish = Wish { epoch, offset, topic_epoch: 0 };
+        let wish = Wish { epoch, offset, note: Note::default() };
         put_newer(&mut self.waiting.lock().repositions, partition, wish);
         self.any.store(true, Ordering::Release);
     }
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn the_newest_wish_of_a_partition_counts() {
         let wishes = Wishes::default();
-        let wish = |epoch, offset| Wish { epoch: Some(epoch), offset, topic_epoch: 0 };
+        let wish = |epoch, offset| Wish { epoch: Some(epoch), offset, note: Note::default() };
         wishes.commit(0, wish(1, 10));
         wishes.commit(0, wish(1, 12));
         wishes.commit(1, wish(2, 5));

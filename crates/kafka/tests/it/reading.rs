@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use upnext_common::drain::Drain;
-use upnext_kafka::group::{Committed, GroupSettings, Start, StartOffsets, committed};
+use upnext_kafka::group::{Committed, GroupSettings, Marks, Note, Start, StartOffsets, committed};
 
 use crate::ground::{Ground, borrowed, next, numbered, values, within};
 
@@ -63,12 +63,13 @@ async fn a_commit_keeps_the_epoch_of_its_topic_and_anybody_may_ask() {
     assert_eq!(told().await, None);
     let mut reader = ground.reader("g", "t", &Drain::new());
     let assignment = next(&mut reader).await;
-    assignment.claim.commit_in(3, 2);
-    let expected = Some(Committed { next_offset: 2, topic_epoch: 3 });
+    let note = Note { epoch: 3, marks: Some(Marks { first: (0, 5), last_ms: 17 }) };
+    assignment.claim.commit_noting(2, note);
+    let expected = Some(Committed { next_offset: 2, note });
     within(async { while told().await != expected {} }).await;
     assignment.claim.commit(3);
     within(reader.close()).await.unwrap();
-    assert_eq!(told().await, Some(Committed { next_offset: 3, topic_epoch: 0 }));
+    assert_eq!(told().await, Some(Committed { next_offset: 3, note: Note::default() }));
 }
 
 #[tokio::test]

@@ -22,7 +22,9 @@ fn record(headers: &[(&str, &str)]) -> Record {
 #[test]
 fn the_source_is_read_from_the_headers_or_not_at_all() {
     let whole = record(&[(SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "17")]);
-    assert_eq!(source(&whole), Some((3, 17)));
+    assert_eq!(source(&whole), Some((0, 3, 17)));
+    let later = [(SOURCE_EPOCH, "2"), (SOURCE_PARTITION, "3"), (SOURCE_OFFSET, "17")];
+    assert_eq!(source(&record(&later)), Some((2, 3, 17)));
     for broken in [
         record(&[]),
         record(&[(SOURCE_PARTITION, "3")]),
