@@ -61,6 +61,8 @@ struct Board {
 
 /// All nodes at one moment.
 pub(crate) struct Net {
+    /// Every chart of a cluster has its own, from 1.
+    number: u64,
     nodes: Vec<Arc<Node>>,
     /// The node of each key group.
     seats: Vec<usize>,
@@ -83,7 +85,7 @@ impl Lines {
             Address::One(client) => {
                 let nodes = vec![Arc::new(Node::open(String::new(), client))];
                 let seats = vec![0; keys.groups() as usize];
-                board.put(Net { nodes, seats, chart: None });
+                board.put(Net { number: 1, nodes, seats, chart: None });
                 None
             }
             Address::Cluster(nodes) => {
@@ -127,6 +129,11 @@ impl Net {
     /// The node of a key of no group.
     pub(crate) fn seat_of(&self, key: &str) -> Result<usize, StoreError> {
         self.chart.as_ref().map_or(Ok(0), |chart| chart.of(key))
+    }
+
+    /// Which of the charts that were seen it is of.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn nodes(&self) -> usize {
@@ -191,6 +198,7 @@ async fn look(named: &Nodes, keys: &Keys, board: &Board) -> Result<(), StoreErro
         });
     }
     info!(masters = ?chart.masters, "the cluster's keys are with");
-    board.put(Net { nodes, seats, chart: Some(chart) });
+    let number = present.as_ref().map_or(0, |net| net.number) + 1;
+    board.put(Net { number, nodes, seats, chart: Some(chart) });
     Ok(())
 }

@@ -38,6 +38,8 @@ pub struct Reader {
 /// How far a walk through all keys has come. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
+    /// The chart that the nodes are counted by; 0: not begun.
+    net: u64,
     node: usize,
     at: u64,
 }
@@ -153,7 +155,8 @@ impl Reader {
     }
 
     /// One step through the keys of a stage's states: where to go on (`None`: that was all) and the keys, some of
-    /// them perhaps told twice.
+    /// them perhaps told twice. When the keys of a cluster have moved meanwhile, the walk goes on from the beginning:
+    /// no node knows how far another one's keys were told.
     ///
     /// # Errors
     /// As [`Self::users`].
@@ -163,6 +166,11 @@ impl Reader {
         from: Cursor,
     ) -> Result<(Option<Cursor>, Vec<String>), StoreError> {
         let net = self.lines.net()?;
+        let from = if from.net == net.number() {
+            from
+        } else {
+            Cursor { net: net.number(), ..Cursor::default() }
+        };
         let pattern = match stage {
             Stage::Users => self.keys.users_pattern(),
             Stage::Items => self.keys.items_pattern(),
@@ -175,7 +183,10 @@ impl Reader {
             |cause: redis::ParsingError| StoreError::Malformed { cause: cause.to_string() };
         let (at, keys): (u64, Vec<String>) = from_redis_value(reply).map_err(malformed)?;
         let next = match at {
-            0 => Some(Cursor { node: from.node + 1, at: 0 }).filter(|next| next.node < net.nodes()),
+            0 => {
+                let next = Cursor { node: from.node + 1, at: 0, ..from };
+                Some(next).filter(|next| next.node < net.nodes())
+            }
             at => Some(Cursor { at, ..from }),
         };
         Ok((next, keys))
@@ -209,13 +220,25 @@ impl Reader {
         &self.keys
     }
 
-    /// Whether state, if there is any, is stored in as many key groups as are configured here.
-    async fn check_layout(&self, net: &Net) -> Result<(), StoreError> {
+    /// Whether any state stands here: the first thing that is recorded is how it is laid out.
+    ///
+    /// # Errors
+    /// As [`Self::users`].
+    pub async fn holds_state(&self) -> Result<bool, StoreError> {
+        Ok(!self.layout(&*self.lines.net()?).await?.is_empty())
+    }
+
+    async fn layout(&self, net: &Net) -> Result<String, StoreError> {
         let key = self.keys.layout();
         let mut calls = Bundle::default();
         calls.to(net.seat_of(&key)?).cmd("GET").arg(key);
         let recorded = self.bulk(net, calls).await?.pop().and_then(blob).unwrap_or_default();
-        let recorded = String::from_utf8_lossy(&recorded).into_owned();
+        Ok(String::from_utf8_lossy(&recorded).into_owned())
+    }
+
+    /// Whether state, if there is any, is stored in as many key groups as are configured here.
+    async fn check_layout(&self, net: &Net) -> Result<(), StoreError> {
+        let recorded = self.layout(net).await?;
         let wanted = format!("groups={}", self.keys.groups());
         if recorded.is_empty() || recorded.split(' ').next() == Some(&wanted) {
             Ok(())
@@ -321,4 +344,25 @@ impl Reader {
 /// Asks a stream for its newest entry.
 fn newest(calls: &mut Pipeline, key: &str) {
     calls.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use upnext_testkit::Redis;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_walk_by_another_chart_goes_on_from_the_beginning() {
+        let redis = Redis::start();
+        assert!(redis.command("SET upnext:u:ann x").starts_with("+OK"));
+        let settings = config::Redis::default();
+        let reader = Reader::connect(&redis.url(), &settings, Clock::system()).unwrap();
+        let bound = Duration::from_secs(30);
+        // As a cluster that had more nodes would have left it.
+        let from = Cursor { net: 7, node: 2, at: 40 };
+        let found =
+            upnext_testkit::wait_for(bound, async || reader.scanned(Stage::Users, from).await.ok());
+        assert_eq!(found.await, (None, vec!["upnext:u:ann".to_owned()]));
+    }
 }

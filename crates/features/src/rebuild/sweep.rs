@@ -7,7 +7,7 @@ use upnext_common::config;
 use upnext_common::generation::Generation;
 use upnext_common::topic::Topic;
 use upnext_kafka::{KafkaError, admin};
-use upnext_store::{Cursor, Generations, Reader, Stage, StoreError};
+use upnext_store::{Cursor, Generations, Keys, Reader, Stage, StoreError};
 
 use super::{LOOK, Phase, Progress, Rebuild, RebuildError, Tell};
 use crate::Features;
@@ -16,6 +16,13 @@ use crate::verify::patiently;
 
 /// Longest wait for those who answer from the old state.
 const READERS_MAX: Duration = Duration::from_secs(120);
+
+/// A generation whose states go.
+struct Old<'a> {
+    generation: Generation,
+    generations: &'a Generations,
+    reader: Reader,
+}
 
 impl Rebuild {
     /// Removes what no living reader answers from.
@@ -38,7 +45,7 @@ impl Rebuild {
         }
         let mut removed = 0;
         for number in 0..serving.0 {
-            removed += self.remove(Generation(number), removed, tell).await?;
+            removed += self.remove(generations, Generation(number), (removed, &mut *tell)).await?;
         }
         Ok(Some(removed))
     }
@@ -46,9 +53,9 @@ impl Rebuild {
     /// With the key groups that are configured now, and with the one of before there were any.
     async fn remove(
         &self,
+        generations: &Generations,
         generation: Generation,
-        before: u64,
-        tell: Tell<'_>,
+        (before, tell): (u64, Tell<'_>),
     ) -> Result<u64, RebuildError> {
         let redis = redis_of(&self.features.config.redis, generation);
         let mut removed = 0;
@@ -60,23 +67,21 @@ impl Rebuild {
                 Err(StoreError::Settings { .. }) => continue,
                 connected => connected?,
             };
-            removed += self.remove_all(&reader, generation, before + removed, tell).await?;
+            let old = Old { generation, generations, reader };
+            removed += self.remove_all(&old, before + removed, tell).await?;
         }
         Ok(removed)
     }
 
-    /// Watermarks go first: one that stands vouches for its states.
-    async fn remove_all(
+    /// What stands of a generation beside its states: it vouches for them.
+    async fn vouchers(
         &self,
-        reader: &Reader,
+        names: &Keys,
         generation: Generation,
-        before: u64,
-        tell: Tell<'_>,
-    ) -> Result<u64, RebuildError> {
-        let Features { config, clock, brokers, .. } = &self.features;
+    ) -> Result<Vec<String>, RebuildError> {
+        let Features { config, brokers, .. } = &self.features;
         let valid = Topic::Valid.name(&config.kafka.topic_prefix);
         let signals = generation.signals(&config.kafka.topic_prefix);
-        let names = reader.keys();
         let mut keys = vec![names.layout()];
         keys.extend((0..names.groups()).map(|group| names.changed_items(group)));
         for (stage, topic) in [(Stage::Users, valid), (Stage::Items, signals)] {
@@ -87,14 +92,38 @@ impl Rebuild {
             let all = (0..count).flat_map(|at| (0..names.groups()).map(move |group| (at, group)));
             keys.extend(all.map(|(partition, group)| names.watermark(stage, partition, group)));
         }
-        patiently(|| reader.removed(&keys)).await?;
+        Ok(keys)
+    }
+
+    /// Watermarks go first: one that stands vouches for its states. And once more at the end, however it came: a worker
+    /// that was late to leave may have put them back over states that are gone.
+    async fn remove_all(
+        &self,
+        old: &Old<'_>,
+        before: u64,
+        tell: Tell<'_>,
+    ) -> Result<u64, RebuildError> {
+        let vouchers = self.vouchers(old.reader.keys(), old.generation).await?;
+        old.removed(&vouchers).await?;
+        let removed = self.remove_states(old, before, tell).await;
+        patiently(|| old.reader.removed(&vouchers)).await?;
+        removed
+    }
+
+    async fn remove_states(
+        &self,
+        old: &Old<'_>,
+        before: u64,
+        tell: Tell<'_>,
+    ) -> Result<u64, RebuildError> {
+        let clock = &self.features.clock;
         let began = clock.instant();
         let mut removed = 0;
         for stage in [Stage::Users, Stage::Items] {
             let mut cursor = Some(Cursor::default());
             while let Some(from) = cursor {
-                let (next, keys) = patiently(|| reader.scanned(stage, from)).await?;
-                removed += patiently(|| reader.removed(&keys)).await?;
+                let (next, keys) = patiently(|| old.reader.scanned(stage, from)).await?;
+                removed += old.removed(&keys).await?;
                 let done = before + removed;
                 tell(Progress { phase: Phase::Removing, done, of: done });
                 let due = removed as f64 / f64::from(self.removals_per_second_max.max(1));
@@ -104,5 +133,20 @@ impl Rebuild {
             }
         }
         Ok(removed)
+    }
+}
+
+impl Old<'_> {
+    /// Removes keys of it, unless it serves: a store that has lost its newest writes may point to it again.
+    async fn removed(&self, keys: &[String]) -> Result<u64, RebuildError> {
+        let remove = || async {
+            let serving = self.generations.serving().await?;
+            if self.generation < serving {
+                self.reader.removed(keys).await.map(Ok)
+            } else {
+                Ok(Err(RebuildError::Overtaken { serving }))
+            }
+        };
+        patiently(remove).await?
     }
 }

@@ -260,3 +260,62 @@ async fn partitions_added_in_place_are_refused_and_a_topic_made_anew_is_not() {
     rebuild.run(&Drain::new(), &mut |_| {}).await.unwrap();
     assert_eq!(serving(&world).await, Generation(1));
 }
+
+/// A generation that serves, and all states of the one before, which nobody reads.
+async fn two_generations(seed: u64) -> (World, Rebuild) {
+    let mut world = World::new(seed).await;
+    let daemon = world.start();
+    world.write(200).await;
+    world.settled().await;
+    daemon.drained().await;
+    let keeping = Rebuild { keeps_old: true, ..rebuild(&world) };
+    keeping.run(&Drain::new(), &mut |_| {}).await.expect("nothing stands in the way");
+    let sweeping = rebuild(&world);
+    (world, sweeping)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_one_state_more_goes_once_the_store_points_back_to_them() {
+    let (world, sweeping) = two_generations(66).await;
+    let before = stored(&world, Generation(0));
+    let mut left = None;
+    let mut tell = |now: upnext_features::rebuild::Progress| {
+        // Users are gone; then the store loses its newest write, the pointer.
+        if now.phase == Phase::Removing && left.is_none() {
+            assert!(world.stack.redis.command("DEL upnext:generation").starts_with(":1"));
+            left = Some(stored(&world, Generation(0)));
+        }
+    };
+    let swept = sweeping.remove_old(&mut tell).await;
+    let serving = Generation(0);
+    assert!(
+        matches!(swept, Err(RebuildError::Overtaken { serving: told }) if told == serving),
+        "{swept:?}"
+    );
+    let left = left.expect("something was removed");
+    assert!(left > 0 && left < before, "{left} of {before}");
+    assert_eq!(stored(&world, Generation(0)), left);
+    // What is left is not vouched for: the daemon begins again, and all of it is right.
+    let daemon = world.start();
+    world.settled().await;
+    assert!(oracle::report(&world).await.is_clean());
+    daemon.drained().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watermark_of_a_late_worker_does_not_vouch_for_states_that_are_gone() {
+    let (world, sweeping) = two_generations(67).await;
+    let mut tell = |now: upnext_features::rebuild::Progress| {
+        if now.phase == Phase::Removing {
+            let put = world.stack.redis.command("SET upnext:w:users:0 \"0 100\"");
+            assert!(put.starts_with("+OK"));
+        }
+    };
+    assert!(sweeping.remove_old(&mut tell).await.unwrap() > Some(20));
+    assert_eq!(stored(&world, Generation(0)), 0);
+    assert!(world.stack.redis.command("DEL upnext:generation").starts_with(":1"));
+    let daemon = world.start();
+    world.settled().await;
+    assert!(oracle::report(&world).await.is_clean());
+    daemon.drained().await;
+}

@@ -1,5 +1,6 @@
 //! A real Redis Cluster: who has which keys, and what happens when that changes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use upnext_common::clock::Clock;
@@ -7,7 +8,7 @@ use upnext_common::config;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::Subject;
 use upnext_common::item::ItemHash;
-use upnext_store::{Flush, Keys, Owned, Place, Reader, Session, Stage, StoreError};
+use upnext_store::{Cursor, Flush, Keys, Owned, Place, Reader, Session, Stage, StoreError};
 use upnext_testkit::{Redis, RedisCluster, eventually_async, wait_for};
 
 use super::{blob, watermark};
@@ -67,6 +68,9 @@ async fn reads_go_on_while_a_master_is_replaced_and_the_session_ends() {
     assert_eq!(changed.items.len(), 60);
     assert!(changed.next.reaches(&reader.changes_head().await.unwrap()));
 
+    let (walked, _) = reader.scanned(Stage::Users, Cursor::default()).await.unwrap();
+    assert!(walked.is_some());
+
     let lost = cluster.masters()[1];
     cluster.node_mut(lost).kill();
     // What the other masters have is answered; nobody waits for what the dead one had.
@@ -83,6 +87,14 @@ async fn reads_go_on_while_a_master_is_replaced_and_the_session_ends() {
     assert!(refused.fault().may_retry(), "{refused}");
     tokio::task::block_in_place(|| cluster.fail_over(lost));
     eventually_async(BOUND, async || answers().await == 60).await;
+    // A walk that was under way misses nobody: it goes on from the beginning.
+    let (mut walked, mut told) = (walked, BTreeSet::new());
+    while let Some(from) = walked {
+        let (next, keys) = reader.scanned(Stage::Users, from).await.unwrap();
+        told.extend(keys);
+        walked = next;
+    }
+    assert_eq!(told.len(), 60);
 
     // The others' groups may have been claimed, and none of them moved on.
     let mut next = self::session(&cluster).await;
