@@ -74,14 +74,24 @@ impl Barrier {
     }
 
     async fn reached(&self, written: &[Written]) -> Result<(), BarrierError> {
-        let served = self.worlds.served();
+        loop {
+            let served = self.worlds.served();
+            tokio::select! {
+                reached = self.reached_in(&served, written) => return reached,
+                // Nobody counts for it any more.
+                () = self.worlds.is_left(&served) => {}
+            }
+        }
+    }
+
+    async fn reached_in(&self, served: &Served, written: &[Written]) -> Result<(), BarrierError> {
         let mut newest: BTreeMap<i32, i64> = BTreeMap::new();
         for (partition, offset) in written {
             let stands = newest.entry(*partition).or_insert(*offset);
             *stands = (*stands).max(*offset);
         }
         for (partition, offset) in newest {
-            while !self.is_in_users(&served, partition, offset).await? {
+            while !self.is_in_users(served, partition, offset).await? {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
@@ -89,7 +99,7 @@ impl Barrier {
             admin::end_offsets(&self.brokers, &served.generation.signals(&self.topic_prefix))
                 .await?;
         for (partition, end) in (0..).zip(ends) {
-            while !is_in_items(&served, partition, end).await? {
+            while !is_in_items(served, partition, end).await? {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }

@@ -33,7 +33,7 @@ use crate::hydrate::Hydrator;
 use crate::models::{self, ModelFollower};
 use crate::outlet::Outlet;
 use crate::routes;
-use crate::states::{self, StateFollower, Store};
+use crate::states::{self, Log, Reporter, StateFollower, Store};
 use crate::upkeep::Upkeep;
 use crate::world::World;
 use crate::worlds::{Served, Worlds};
@@ -197,9 +197,16 @@ impl Serve {
         };
         let upkeep = Upkeep::start(Arc::clone(&worlds), self.clock.clone())?;
         let followers = self.followers(&worlds, &readiness, registry)?;
+        let generations = Arc::new(Generations::connect(&self.redis_url, &self.config.redis)?);
+        let name = Uuid::now_v7().to_string();
+        let reporter = Reporter::new(Arc::clone(&worlds), Arc::clone(&generations), name);
         let states = StateFollower {
-            generations: Generations::connect(&self.redis_url, &self.config.redis)?,
-            name: Uuid::now_v7().to_string(),
+            generations,
+            reporter: Arc::new(reporter),
+            log: Log {
+                brokers: self.brokers.clone(),
+                topic_prefix: self.config.kafka.topic_prefix.clone(),
+            },
             health: self.health.clone(),
             worlds,
             store,
@@ -275,7 +282,9 @@ impl Serve {
         let Parts { app, upkeep, writer, followers: (catalogue, models), states } = parts;
         let logging = Drain::new();
         let writing = tokio::spawn(writer.run(logging.clone()));
+        let (reporter, reporting) = (Arc::clone(&states.reporter), self.drain.clone());
         let reading = [
+            tokio::spawn(async move { reporter.run(reporting).await }),
             tokio::spawn(catalogue.run(self.drain.clone())),
             tokio::spawn(models.run(self.drain.clone())),
             tokio::spawn(states.run(self.drain.clone())),

@@ -8,4 +8,5 @@ mod answers;
 mod refusals;
 mod models;
 mod trouble;
+mod generations;
 mod stopping;

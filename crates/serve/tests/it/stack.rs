@@ -69,30 +69,38 @@ impl Stack {
 
     /// Starts ingest and features beside it.
     pub(crate) fn with_daemons(&mut self) {
-        let (config, clock) = (self.config(), Clock::system());
+        self.with_ingest();
+        self.with_features();
+    }
+
+    pub(crate) fn with_ingest(&mut self) {
         let ingest = Ingest {
-            config: config.clone(),
+            config: self.config(),
             brokers: self.brokers.clone(),
             registry_url: self.registry_url.clone(),
             metrics: Metrics::new(),
-            clock: clock.clone(),
+            clock: Clock::system(),
             health: Health::new(&[]),
             decoder: None,
         };
+        let drain = self.drain.clone();
+        self.daemons.push(tokio::spawn(async move {
+            ingest.run(drain).await.unwrap();
+        }));
+    }
+
+    pub(crate) fn with_features(&mut self) {
         let features = Features {
-            config,
+            config: self.config(),
             brokers: self.brokers.clone(),
             registry_url: self.registry_url.clone(),
             redis_url: self.parts.redis_url(),
             metrics: Metrics::new(),
-            clock,
+            clock: Clock::system(),
         };
-        let (one, other) = (self.drain.clone(), self.drain.clone());
+        let drain = self.drain.clone();
         self.daemons.push(tokio::spawn(async move {
-            ingest.run(one).await.unwrap();
-        }));
-        self.daemons.push(tokio::spawn(async move {
-            features.run(other).await.unwrap();
+            features.run(drain).await.unwrap();
         }));
     }
 
