@@ -242,7 +242,8 @@ impl RegistryClient {
     /// When nothing may be decoded with it.
     pub fn learn(&self, key: SchemaKey, source: &SchemaSource) -> Result<(), SchemaFlaw> {
         let schema = WriterSchema::parse(key, &source.text, &source.references)?;
-        schema.note_standing(Standing { subjects: None, asked_at: None });
+        let asked_at = Some(self.clock.instant());
+        schema.note_standing(Standing { subjects: None, asked_at });
         self.known.lock().put(key, Arc::new(schema));
         Ok(())
     }

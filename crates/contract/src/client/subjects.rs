@@ -1,10 +1,16 @@
 //! Where a schema stands, asked for and believed.
 //!
 //! That it stands where it should is final. That it stands under foreign subjects only may change: somebody may register
-//! it under its own. So that is believed for as long as any "no", and asked for again then.
+//! it under its own. So that is believed for as long as any "no", and asked for again then. A registry that has no answer
+//! to the question is no hindrance, and asked now and then: something before it may have answered in its place.
+
+use std::time::Duration;
 
 use super::{Lookup, Need, RegistryClient, RegistryError, TROUBLE_TTL};
 use crate::writer_schema::{Standing, WriterSchema};
+
+/// How long it is believed that the registry has no answer.
+const UNTOLD_TTL: Duration = Duration::from_secs(60);
 
 impl RegistryClient {
     /// Takes care that it is known under which subjects a schema stands, soft-deleted ones too. That it stands under
@@ -23,11 +29,20 @@ impl RegistryClient {
             return Ok(());
         }
         let turn = self.turn.lock().await;
-        if !self.is_settled(schema, topic, need) {
-            self.ask_subjects(schema).await?;
-        }
+        let asked = match self.is_settled(schema, topic, need) {
+            true => Ok(()),
+            false => self.ask_subjects(schema).await,
+        };
         drop(turn);
-        Ok(())
+        match asked {
+            // What flowed before goes on, and the question waits for its next time.
+            Err(_) if schema.is_told() == Some(false) => {
+                let asked_at = Some(self.clock.instant());
+                schema.note_standing(Standing { subjects: None, asked_at });
+                Ok(())
+            }
+            asked => asked,
+        }
     }
 
     fn is_settled(&self, schema: &WriterSchema, topic: &str, need: Option<Need>) -> bool {
@@ -35,9 +50,12 @@ impl RegistryClient {
             Some(need) if need.is_redriven => asked_at >= need.since,
             Some(_) | None => self.clock.instant() < asked_at + self.negative_ttl,
         };
-        schema
-            .stands_under(topic)
-            .is_some_and(|stands| stands || schema.asked_at().is_some_and(is_fresh))
+        let is_young = |asked_at| self.clock.instant() < asked_at + UNTOLD_TTL;
+        match (schema.stands_under(topic), schema.is_told()) {
+            (None, _) | (_, None) => false,
+            (Some(_), Some(false)) => schema.asked_at().is_some_and(is_young),
+            (Some(stands), Some(true)) => stands || schema.asked_at().is_some_and(is_fresh),
+        }
     }
 
     /// To be called in turn.

@@ -38,6 +38,11 @@ impl WriterSchema {
         self.standing.read().as_ref().map(|standing| standing.is_under(topic, &self.full_name))
     }
 
+    /// Whether the registry tells where it stands at all. `None`: not asked yet.
+    pub(crate) fn is_told(&self) -> Option<bool> {
+        self.standing.read().as_ref().map(|standing| standing.subjects.is_some())
+    }
+
     /// When the registry was last asked where it stands, in this life.
     pub(crate) fn asked_at(&self) -> Option<Instant> {
         self.standing.read().as_ref().and_then(|standing| standing.asked_at)

@@ -133,6 +133,44 @@ async fn an_outage_makes_no_verdict_of_an_old_no() {
     assert!(matches!(judged(&contract, None).await, Ok(Verdict::Accept(_))));
 }
 
+/// As something before a registry answers that has lost it for a moment, or a registry that does not know the question.
+async fn has_no_answer(scene: &Scene) {
+    scene.stands_under(None).await;
+    let nothing = ResponseTemplate::new(404).set_body_string("default backend - 404");
+    let mock = Mock::given(method("GET")).and(path("/schemas/ids/7/subjects"));
+    mock.respond_with(nothing).with_priority(1).mount(&scene.server).await;
+}
+
+#[tokio::test]
+async fn a_registry_without_an_answer_is_asked_again_after_a_while() {
+    let scene = Scene::new().await;
+    has_no_answer(&scene).await;
+    let contract = contract(scene.client());
+    for _ in 0..100 {
+        assert!(matches!(judged(&contract, None).await, Ok(Verdict::Accept(_))));
+    }
+    assert_eq!(scene.calls().await, 2, "the schema and its subjects, once");
+    scene.stands_under(Some(&[OTHER])).await;
+    scene.clock.advance(UNTOLD_TTL);
+    assert_misfiled(judged(&contract, None).await);
+}
+
+#[tokio::test]
+async fn what_flowed_without_an_answer_flows_through_an_outage() {
+    let scene = Scene::new().await;
+    has_no_answer(&scene).await;
+    let contract = contract(scene.client());
+    assert!(matches!(judged(&contract, None).await, Ok(Verdict::Accept(_))));
+    scene.stands_under(None).await;
+    for _ in 0..2 {
+        scene.clock.advance(UNTOLD_TTL);
+        for _ in 0..100 {
+            assert!(matches!(judged(&contract, None).await, Ok(Verdict::Accept(_))));
+        }
+    }
+    assert_eq!(scene.calls().await, 2, "once in a while");
+}
+
 /// What a daemon with this directory makes of the record while the registry is gone, after one that met it with the
 /// schema under `subjects`.
 async fn after_a_restart(subjects: &[&str], directory: &Path) -> Result<Verdict, Trouble> {
