@@ -16,7 +16,7 @@ pub enum KafkaError {
     /// Too many records wait for delivery: wait for room and send again.
     #[error("the producer's queue is full")]
     QueueFull,
-    /// This record can never be written as it is: too large, or not what the topic takes.
+    /// This record can never be written as it is: too large, too old, or not what the topic takes.
     #[error("record refused: {cause}")]
     Refused {
         cause: String,
@@ -25,7 +25,11 @@ pub enum KafkaError {
     },
     /// The record may or may not have been written; what was sent after it may have been.
     #[error("record not delivered: {cause}")]
-    NotDelivered { cause: String },
+    NotDelivered {
+        cause: String,
+        /// The partition in which it may stand all the same; `None` where it was never sent to a broker.
+        perhaps_in: Option<i32>,
+    },
     /// This client cannot go on; a new one may.
     #[error("kafka client is beyond repair: {cause}")]
     Fatal { cause: String },
@@ -64,6 +68,14 @@ impl KafkaError {
         match cause.rdkafka_error_code() {
             Some(Code::QueueFull) => Self::QueueFull,
             Some(Code::Fatal) => Self::Fatal { cause: cause.to_string() },
+            // A topic that is not there, or not ours to write, is no fault of the record.
+            Some(
+                Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::UnknownTopicOrPartition
+                | Code::TopicAuthorizationFailed
+                | Code::State,
+            ) => Self::NotDelivered { cause: cause.to_string(), perhaps_in: None },
             Some(_) | None => Self::Refused { cause: cause.to_string(), partition: None },
         }
     }
@@ -73,11 +85,14 @@ impl KafkaError {
         let text = cause.to_string();
         match cause.rdkafka_error_code() {
             // A topic that is not there, or not ours to write, is no fault of the record.
-            Some(Code::MessageSizeTooLarge | Code::InvalidRecord) => {
+            Some(Code::MessageSizeTooLarge | Code::InvalidRecord | Code::InvalidTimestamp) => {
                 Self::Refused { cause: text, partition: Some(partition) }
             }
             Some(Code::Fatal) => Self::Fatal { cause: text },
-            Some(_) | None => Self::NotDelivered { cause: text },
+            Some(Code::PurgeQueue | Code::InvalidDifferentRecord) => {
+                Self::NotDelivered { cause: text, perhaps_in: None }
+            }
+            Some(_) | None => Self::NotDelivered { cause: text, perhaps_in: Some(partition) },
         }
     }
 }
@@ -100,9 +115,24 @@ mod tests {
         check(Code::QueueFull, Domain::Upstream, Domain::Upstream);
         check(Code::MessageSizeTooLarge, Domain::Caller, Domain::Caller);
         check(Code::Fatal, Domain::Internal, Domain::Internal);
-        check(Code::TopicAuthorizationFailed, Domain::Caller, Domain::Upstream);
-        check(Code::UnknownTopic, Domain::Caller, Domain::Upstream);
+        check(Code::InvalidTimestamp, Domain::Caller, Domain::Caller);
+        check(Code::InvalidDifferentRecord, Domain::Caller, Domain::Upstream);
+        check(Code::TopicAuthorizationFailed, Domain::Upstream, Domain::Upstream);
+        check(Code::UnknownTopic, Domain::Upstream, Domain::Upstream);
+        check(Code::UnknownPartition, Domain::Upstream, Domain::Upstream);
         check(Code::BrokerTransportFailure, Domain::Caller, Domain::Upstream);
+    }
+
+    #[test]
+    fn what_was_given_up_under_way_may_stand() {
+        let perhaps = |code| {
+            let error = KafkaError::of_delivery(&Cause::MessageProduction(code), 7);
+            let KafkaError::NotDelivered { perhaps_in, .. } = error else { panic!("{error}") };
+            perhaps_in
+        };
+        assert_eq!(perhaps(Code::PurgeInflight), Some(7));
+        assert_eq!(perhaps(Code::BrokerTransportFailure), Some(7));
+        assert_eq!(perhaps(Code::PurgeQueue), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod producer;
 pub mod group;
 pub mod tail;
 mod ahead;
+mod silence;
 pub mod scan;
 pub mod glance;
 pub mod transaction;

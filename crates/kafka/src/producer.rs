@@ -26,6 +26,9 @@ use crate::{KafkaError, Outgoing, client};
 /// How often a sender that found the queue full looks again, should no delivery wake it.
 const ROOM_RECHECK: Duration = Duration::from_millis(20);
 
+/// How often whoever waits for a delivery asks whether the client is beyond repair.
+const FATAL_RECHECK: Duration = Duration::from_secs(1);
+
 /// Limits and waits of a producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerSettings {
@@ -160,9 +163,25 @@ impl Producer {
         }
     }
 
-    /// Lets every delivery under way fail. What a broker has been sent may be written all the same.
+    /// Waits for a delivery of this producer, or until it is beyond repair: then nothing that waits is sent any more,
+    /// and nothing is told of it. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Delivery`]'s; [`KafkaError::Fatal`] once the client is beyond repair.
+    pub async fn landed(&self, delivery: &mut Delivery) -> Result<(i32, i64), KafkaError> {
+        loop {
+            if let Ok(outcome) = tokio::time::timeout(FATAL_RECHECK, &mut *delivery).await {
+                return outcome;
+            }
+            if let Some((_, cause)) = self.0.client.client().fatal_error() {
+                return Err(KafkaError::Fatal { cause });
+            }
+        }
+    }
+
+    /// Lets every delivery under way fail, soon. What a broker has been sent may be written all the same.
     pub fn give_up(&self) {
-        self.0.client.purge(PurgeConfig::default().queue().inflight());
+        self.0.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
     /// Records that are neither delivered nor failed.
@@ -183,7 +202,8 @@ impl Future for Delivery {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(context).map(|received| {
             received.unwrap_or_else(|_| {
-                Err(KafkaError::NotDelivered { cause: "the producer was closed".to_owned() })
+                let cause = "the producer was closed".to_owned();
+                Err(KafkaError::NotDelivered { cause, perhaps_in: None })
             })
         })
     }

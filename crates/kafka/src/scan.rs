@@ -8,9 +8,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as Cause;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
+use tracing::debug;
+use upnext_common::clock::Clock;
 
 use crate::ahead::Ahead;
 use crate::client::{self, Quiet};
+use crate::silence::Silence;
 use crate::tail::tail_settings;
 use crate::{KafkaError, Record, admin};
 
@@ -19,8 +22,6 @@ const QUEUE_MAX: usize = 64;
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 const POLL: Duration = Duration::from_millis(50);
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long reading goes on without a single record before it is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Offsets `start..end` of one partition. Not every offset need hold a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,33 +132,101 @@ fn run(
     }
     consumer.assign(&list).map_err(failed)?;
     let name: Arc<str> = Arc::from(topic);
-    let mut open: BTreeMap<i32, i64> =
-        stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
-    let mut silence = Duration::ZERO;
-    while !open.is_empty() && !ahead.is_closed() {
+    let mut open = Open::new(stretches, Clock::system());
+    while !open.ends.is_empty() && !ahead.is_closed() {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
-                silence = Duration::ZERO;
                 let record = Record::copy(&name, &message);
-                let Some(end) = open.get(&record.partition).copied() else { continue };
-                if record.offset + 1 >= end {
-                    open.remove(&record.partition);
-                }
-                let size = record.size();
-                if record.offset < end && !ahead.send(Ok(record), size, || false) {
+                let (is_wanted, partition, size) =
+                    (open.wants(&record), record.partition, record.size());
+                if is_wanted && !ahead.send(Ok(record), size, || false) {
                     return Ok(());
+                }
+                if is_wanted {
+                    // Not the time that whoever reads has taken.
+                    open.silence.ends();
+                }
+                if !open.ends.contains_key(&partition) {
+                    stop(&consumer, topic, partition);
                 }
             }
             // The last offsets may hold no record (compacted, or the end of a transaction).
             Some(Err(Cause::PartitionEOF(partition))) => {
-                open.remove(&partition);
+                open.ends.remove(&partition);
             }
-            Some(Err(error)) if silence >= SILENCE_MAX => return Err(failed(error)),
-            Some(Err(_)) | None => silence += POLL,
+            Some(Err(error)) if open.silence.is_too_long() => return Err(failed(error)),
+            Some(Err(_)) | None => {}
         }
-        if silence >= SILENCE_MAX {
+        if open.silence.is_too_long() && !open.ends.is_empty() {
             return Err(KafkaError::topic(topic, "went silent before its end was reached"));
         }
     }
     Ok(())
+}
+
+/// What has not been read to its end.
+struct Open {
+    /// Ends of the partitions.
+    ends: BTreeMap<i32, i64>,
+    silence: Silence,
+}
+
+impl Open {
+    fn new(stretches: &[Stretch], clock: Clock) -> Self {
+        let ends = stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
+        Self { ends, silence: Silence::new(clock) }
+    }
+
+    /// Whether the record is one of those that are read. Its partition is done with the last.
+    fn wants(&mut self, record: &Record) -> bool {
+        let Some(end) = self.ends.get(&record.partition).copied() else { return false };
+        self.silence.ends();
+        if record.offset + 1 >= end {
+            self.ends.remove(&record.partition);
+        }
+        record.offset < end
+    }
+}
+
+/// Reads no further in a partition that is done: others write there all the while.
+fn stop(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    if let Err(error) = consumer.pause(&list) {
+        debug!(topic, partition, %error, "pause failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(partition: i32, offset: i64) -> Record {
+        Record {
+            topic: Arc::from("t"),
+            partition,
+            offset,
+            timestamp_ms: 0,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_comes_of_a_partition_that_is_done_ends_no_silence() {
+        let clock = Clock::manual(0);
+        let stretches = [0, 1].map(|partition| Stretch { partition, start: 0, end: 2 });
+        let mut open = Open::new(&stretches, clock.clone());
+        assert!(open.wants(&record(0, 0)) && open.wants(&record(0, 1)));
+        assert_eq!(open.ends.keys().collect::<Vec<_>>(), [&1]);
+        for offset in 2..62 {
+            assert!(!open.silence.is_too_long());
+            assert!(!open.wants(&record(0, offset)));
+            clock.advance(Duration::from_secs(1));
+        }
+        assert!(open.silence.is_too_long());
+        open.silence.ends();
+        assert!(!open.silence.is_too_long());
+    }
 }

@@ -16,6 +16,7 @@ use upnext_common::drain::Drain;
 
 use crate::ahead::Ahead;
 use crate::client::{self, Quiet};
+use crate::silence::Silence;
 use crate::{KafkaError, Record, admin};
 
 /// Records read ahead of whoever takes them, and their bytes.
@@ -27,8 +28,6 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often, and how patiently, is asked whether the topic has got more partitions.
 const GROWTH_LOOK: Duration = Duration::from_secs(5);
 const GROWTH_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a bounded read goes on without a single record before it is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What following a topic tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,22 +71,20 @@ pub fn read_all(
 ) -> Result<u64, KafkaError> {
     let mut tail = Tail::open(brokers, topic, true)?;
     let mut count = 0;
-    let mut silence = Duration::ZERO;
+    let mut silence = Silence::new(Clock::system());
     while !tail.has_caught_up() {
         match tail.poll() {
             Polled::Record(record) if tail.is_before_end(&record) => {
                 count += 1;
-                silence = Duration::ZERO;
                 per_record(record);
+                silence.ends();
             }
-            Polled::Record(_) => {}
-            Polled::Nothing => silence += POLL,
-            Polled::Trouble(error) if silence >= SILENCE_MAX => {
+            Polled::Trouble(error) if silence.is_too_long() => {
                 return Err(KafkaError::topic(topic, error));
             }
-            Polled::Trouble(_) => silence += POLL,
+            Polled::Record(_) | Polled::Nothing | Polled::Trouble(_) => {}
         }
-        if silence >= SILENCE_MAX {
+        if silence.is_too_long() {
             return Err(KafkaError::topic(topic, "went silent before its end was reached"));
         }
     }

@@ -7,13 +7,16 @@
 //! Readers with `read_committed` (all of ours) stop before an open transaction. It is therefore kept open for one
 //! [`Transactions::write`] only, never while anything else is waited for.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError as Cause, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use tracing::warn;
 
-use crate::{KafkaError, Outgoing, Producer, ProducerSettings, client};
+use crate::{Delivery, KafkaError, Outgoing, Producer, ProducerSettings, client};
 
 /// How long a transaction stays open after its writer has died, unless somebody takes over before.
 const OPEN_MAX_MS: u64 = 15_000;
@@ -21,6 +24,8 @@ const OPEN_MAX_MS: u64 = 15_000;
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Calls that may be made again when the coordinator asks for it.
 const CALL_ATTEMPTS: usize = 5;
+/// Transactions that one write may take, each undone before the next.
+const WRITE_ATTEMPTS: usize = 3;
 
 /// The holder of a transactional id. Clones share it.
 #[derive(Clone)]
@@ -49,7 +54,7 @@ impl Transactions {
         let transactions = Self { id: id.to_owned(), producer };
         let taken = transactions.call(|writer| writer.client().init_transactions(CALL_TIMEOUT));
         match taken.await {
-            Err(KafkaError::NotDelivered { cause }) => {
+            Err(KafkaError::NotDelivered { cause, .. }) => {
                 Err(KafkaError::Unreachable { brokers: brokers.to_owned(), cause })
             }
             taken => taken.map(|()| transactions),
@@ -62,19 +67,21 @@ impl Transactions {
     /// None is visible after [`KafkaError::Refused`], which names one that can never be written, and after
     /// [`KafkaError::Fenced`]. After any other error nobody knows: take over again and look.
     pub async fn write(&self, records: &[Outgoing]) -> Result<(), KafkaError> {
-        self.producer.client().begin_transaction().map_err(|cause| self.told(&cause))?;
-        match self.send(records).await {
-            Ok(()) => self.call(|writer| writer.client().commit_transaction(CALL_TIMEOUT)).await,
-            Err(error) => {
-                let undone = self.call(|writer| writer.client().abort_transaction(CALL_TIMEOUT));
-                match undone.await {
-                    Err(fenced @ KafkaError::Fenced { .. }) => Err(fenced),
-                    Err(cause) => {
-                        warn!(%cause, "a transaction could not be undone, its timeout will");
-                        Err(error)
-                    }
-                    Ok(()) => Err(error),
+        let mut attempts = 1;
+        loop {
+            self.producer.client().begin_transaction().map_err(|cause| self.told(&cause))?;
+            let Err(error) = self.send(records).await else {
+                return self.call(|writer| writer.client().commit_transaction(CALL_TIMEOUT)).await;
+            };
+            match self.call(|writer| writer.client().abort_transaction(CALL_TIMEOUT)).await {
+                Err(fenced @ KafkaError::Fenced { .. }) => return Err(fenced),
+                Err(cause) => {
+                    warn!(%cause, "a transaction could not be undone, its timeout will");
+                    return Err(error);
                 }
+                // What the client has given up leaves a gap in its numbers, at which the broker takes offence once.
+                Ok(()) if may_pass_again(&error) && attempts < WRITE_ATTEMPTS => attempts += 1,
+                Ok(()) => return Err(error),
             }
         }
     }
@@ -84,10 +91,7 @@ impl Transactions {
         for record in records {
             deliveries.push(self.producer.send_when_room(record).await?);
         }
-        for delivery in deliveries {
-            delivery.await?;
-        }
-        Ok(())
+        all(deliveries).await
     }
 
     /// A blocking call on a thread of its own, again while the client says that again may help.
@@ -122,7 +126,38 @@ impl Transactions {
                 KafkaError::Fenced { id: self.id.clone() }
             }
             Some(Code::Fatal) => KafkaError::Fatal { cause: cause.to_string() },
-            Some(_) | None => KafkaError::NotDelivered { cause: cause.to_string() },
+            Some(_) | None => {
+                KafkaError::NotDelivered { cause: cause.to_string(), perhaps_in: None }
+            }
         }
     }
+}
+
+/// Whether the same records may be written by the next transaction, once this one is undone.
+fn may_pass_again(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::NotDelivered { .. })
+}
+
+/// Waits until all are written or have failed. What waits in a transaction that has failed is given up by the client,
+/// which may be told before why it has failed: of several reasons the one counts that names a record. The client gives
+/// up in the background; what it still has to give up must not be met by the next transaction.
+async fn all(mut deliveries: Vec<Delivery>) -> Result<(), KafkaError> {
+    let mut failed = Ok(());
+    poll_fn(|context| {
+        deliveries.retain_mut(|delivery| match Pin::new(delivery).poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(_)) => false,
+            Poll::Ready(Err(error)) => {
+                if failed.is_ok() || matches!(error, KafkaError::Refused { .. }) {
+                    failed = Err(error);
+                }
+                false
+            }
+        });
+        if deliveries.is_empty() {
+            return Poll::Ready(std::mem::replace(&mut failed, Ok(())));
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use upnext_common::drain::Drain;
 use upnext_kafka::tail::{self, TailEvent};
-use upnext_kafka::{KafkaError, Outgoing, Producer, ProducerSettings, admin};
+use upnext_kafka::{Delivery, KafkaError, Outgoing, Producer, ProducerSettings, admin};
 
-use crate::ground::{Ground, borrowed, numbered, outgoing, text, within};
+use crate::ground::{BOUND, Ground, borrowed, numbered, outgoing, text, within};
 
 /// A port on which nobody listens: nothing sent there is ever delivered.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -141,6 +143,53 @@ async fn a_gapless_producer_writes_nothing_after_what_was_refused() {
         assert_eq!(count, written, "gapless: {is_gapless}");
     }
     assert_eq!(admin::end_offsets(&ground.brokers, "t").await.unwrap(), [52]);
+}
+
+/// What was under way to a broker that goes when the client is beyond repair waits for ever: nothing more is sent.
+#[tokio::test]
+async fn whoever_waits_for_a_client_beyond_repair_is_told() {
+    for _ in 0..20 {
+        let Some((producer, mut waiting)) = beyond_repair().await else { continue };
+        let told = within(producer.landed(&mut waiting)).await.unwrap_err();
+        if matches!(told, KafkaError::NotDelivered { perhaps_in: None, .. }) {
+            // It had not been sent: then the client gives it up by itself.
+            continue;
+        }
+        assert!(matches!(told, KafkaError::Fatal { .. }), "{told}");
+        producer.give_up();
+        let told = within(waiting).await.unwrap_err();
+        assert!(matches!(told, KafkaError::NotDelivered { .. }), "{told}");
+        return;
+    }
+    panic!("the second record never came before the third");
+}
+
+/// A producer beyond repair, and what it had under way to a broker that has gone. `None` when the broker refused the
+/// wrong one.
+async fn beyond_repair() -> Option<(Producer, Delivery)> {
+    let broker = MockCluster::new(2).unwrap();
+    broker.create_topic("t", 2, 1).unwrap();
+    for (partition, leader) in [(0, 1), (1, 2)] {
+        broker.partition_leader("t", partition, Some(leader)).unwrap();
+    }
+    let settings =
+        ProducerSettings { is_gapless: true, linger_ms: 0, ..ProducerSettings::default() };
+    let producer = Producer::new(&broker.bootstrap_servers(), settings).unwrap();
+    within(producer.send(&outgoing("t", 1, "first")).unwrap()).await.unwrap();
+    // The answer to what is sent first comes last.
+    broker.broker_round_trip_time(2, BOUND * 2).unwrap();
+    let errors = [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+    ];
+    broker.request_errors(RDKafkaApiKey::Produce, &errors);
+    let waiting = producer.send(&outgoing("t", 1, "second")).unwrap();
+    let refused = within(producer.send(&outgoing("t", 0, "third")).unwrap()).await;
+    if !matches!(refused, Err(KafkaError::Refused { .. })) {
+        return None;
+    }
+    broker.broker_down(2).unwrap();
+    Some((producer, waiting))
 }
 
 #[tokio::test]

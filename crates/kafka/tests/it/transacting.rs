@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use upnext_kafka::scan::{self, Stretch};
-use upnext_kafka::{KafkaError, Outgoing, ProducerSettings, Transactions};
+use upnext_kafka::{KafkaError, Outgoing, ProducerSettings, Transactions, admin};
 
 use crate::ground::{Ground, outgoing, within};
 
@@ -45,6 +45,22 @@ async fn one_that_is_refused_undoes_all_and_the_next_goes_on() {
     let writer = writer(&ground).await;
     let giant = Outgoing { value: Some(Bytes::from(vec![0; 9 << 20])), ..outgoing("a", 0, "") };
     let refused = within(writer.write(&[outgoing("a", 0, "1"), giant])).await;
+    assert!(matches!(refused, Err(KafkaError::Refused { .. })), "{refused:?}");
+    within(writer.write(&[outgoing("a", 0, "2")])).await.unwrap();
+    assert_eq!(values(&ground, "a").await, ["2"]);
+}
+
+/// What waits behind it on another partition is not sent any more, and told nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_refused_is_told_though_others_wait() {
+    let ground = Ground::with_topic("a", 2).await;
+    within(admin::set_batch_bytes_max(&ground.brokers, "a", 1_000)).await.unwrap();
+    let settings = ProducerSettings { batch_bytes_max: 1, ..ProducerSettings::default() };
+    let taken = Transactions::take_over(&ground.brokers, "writer", settings);
+    let writer = within(taken).await.unwrap();
+    let mut records = vec![outgoing("a", 0, "small"); 2_000];
+    records.push(outgoing("a", 1, &"x".repeat(2_000)));
+    let refused = within(writer.write(&records)).await;
     assert!(matches!(refused, Err(KafkaError::Refused { .. })), "{refused:?}");
     within(writer.write(&[outgoing("a", 0, "2")])).await.unwrap();
     assert_eq!(values(&ground, "a").await, ["2"]);
