@@ -12,7 +12,7 @@ use upnext_kafka::{KafkaError, Record};
 use crate::Shared;
 use crate::epoch;
 use crate::flight::{Flight, Judged};
-use crate::in_hand::Suspects;
+use crate::in_hand;
 use crate::judging::Judge;
 use crate::rejects::{Gate, GateSettings, Turn};
 
@@ -37,8 +37,8 @@ pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drai
     }
     info!(partition, start_offset, "partition begins");
     let flight = Flight::new(partition, begun, claim, Arc::clone(&shared));
-    let suspects = shared.in_hand.begin(partition);
-    let mut work = Work::new((partition, start_offset), records, flight, suspects, &shared);
+    let mut work = Work::new((partition, start_offset), records, flight, &shared);
+    let turn = work.turn;
     let outcome = work.until(&stop).await;
     work.gate_opens("the partition ends here");
     let Work { mut flight, .. } = work;
@@ -53,7 +53,7 @@ pub(crate) async fn run(assignment: Assignment, shared: Arc<Shared>, drain: Drai
         Err(cause) => Err(cause),
     };
     flight.commit();
-    shared.in_hand.clear(partition);
+    shared.in_hand.end(turn);
     if let Err(cause) = outcome {
         warn!(partition, %cause, "a record was not delivered, the partition starts again");
         tokio::time::sleep(REDELIVER_WAIT).await;
@@ -84,6 +84,7 @@ struct Work {
     partition: i32,
     /// Offset after the last record that was judged.
     judged_to: i64,
+    turn: in_hand::Turn,
     records: Records,
     /// Taken from the queue and not judged yet, newest first.
     batch: Vec<Record>,
@@ -101,9 +102,9 @@ impl Work {
         (partition, judged_to): (i32, i64),
         records: Records,
         flight: Flight,
-        suspects: Suspects,
         shared: &Arc<Shared>,
     ) -> Self {
+        let (turn, suspects) = shared.in_hand.begin(partition);
         let ingest = &shared.config.ingest;
         let gate = Gate::new(GateSettings {
             share_max: ingest.reject_pause_share,
@@ -113,6 +114,7 @@ impl Work {
         Self {
             partition,
             judged_to,
+            turn,
             records,
             batch: Vec::with_capacity(BATCH_MAX),
             taken_at: shared.clock.instant(),
@@ -155,7 +157,7 @@ impl Work {
     /// Judges and sends what is in hand, as far as there is room and nothing speaks against it. Whether to go on.
     async fn judge_batch(&mut self, stop: &Stop) -> Result<bool, KafkaError> {
         if let (Some(last), Some(first)) = (self.batch.first(), self.batch.last()) {
-            self.shared.in_hand.take(self.partition, first.offset, last.offset);
+            self.shared.in_hand.take(self.turn, first.offset, last.offset);
         }
         while self.flight.has_room()
             && !self.waits()
@@ -175,7 +177,7 @@ impl Work {
             self.note(is_rejected);
         }
         if self.batch.is_empty() && self.records.is_empty() {
-            self.shared.in_hand.clear(self.partition);
+            self.shared.in_hand.clear(self.turn);
         }
         Ok(true)
     }
