@@ -33,6 +33,7 @@ impl Reason {
             Self::TsUnitSuspectUs => "the event's time looks like microseconds, not milliseconds",
             Self::TsUnitSuspectNs => "the event's time looks like nanoseconds, not milliseconds",
             Self::Late => "the event was valid and came too late for its user's windows",
+            Self::Refused => "the topic of valid events does not take the record",
             Self::ProcessAbort => "the process ended uncleanly whenever it decoded this record",
         }
     }
@@ -68,6 +69,9 @@ impl Reason {
             Self::Late => {
                 "nothing: the log has moved on; a rebuild of all state would count it no more"
             }
+            Self::Refused => {
+                "mend the topic's settings (message.timestamp.before.max.ms, max.message.bytes), then redrive"
+            }
             Self::ProcessAbort => {
                 "report it with the record; redrive by name once the decoder is mended"
             }
@@ -84,6 +88,7 @@ impl Reason {
             | Self::SchemaLint
             | Self::LimitExceeded
             | Self::Size
+            | Self::Refused
             | Self::Missing
             | Self::Range
             | Self::Enum

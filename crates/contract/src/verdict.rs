@@ -133,12 +133,14 @@ pub enum Reason {
     TsUnitSuspectNs,
     /// A valid event that its user's windows can no longer take.
     Late,
+    /// A valid event that the topic of valid events does not take.
+    Refused,
     /// The process ended uncleanly whenever it decoded this record.
     ProcessAbort,
 }
 
 impl Reason {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Empty,
         Self::ShortFrame,
         Self::BadMagic,
@@ -163,6 +165,7 @@ impl Reason {
         Self::TsUnitSuspectUs,
         Self::TsUnitSuspectNs,
         Self::Late,
+        Self::Refused,
         Self::ProcessAbort,
     ];
 
@@ -193,6 +196,7 @@ impl Reason {
             Self::TsUnitSuspectUs => "ts_unit_suspect_us",
             Self::TsUnitSuspectNs => "ts_unit_suspect_ns",
             Self::Late => "late",
+            Self::Refused => "refused",
             Self::ProcessAbort => "process_abort",
         }
     }
@@ -224,7 +228,7 @@ impl Reason {
             | Self::TsUnitSuspectS
             | Self::TsUnitSuspectUs
             | Self::TsUnitSuspectNs => Stage::Contract,
-            Self::Late => Stage::Stream,
+            Self::Late | Self::Refused => Stage::Stream,
             Self::ProcessAbort => Stage::Internal,
         }
     }
@@ -258,7 +262,7 @@ mod tests {
                 "missing range enum length format key_mismatch ts_future ts_too_old \
                  ts_unit_suspect_s ts_unit_suspect_us ts_unit_suspect_ns",
             ),
-            (Stage::Stream, "late"),
+            (Stage::Stream, "late refused"),
             (Stage::Internal, "process_abort"),
         ];
         for (stage, codes) in expected {

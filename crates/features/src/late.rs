@@ -117,13 +117,15 @@ pub(crate) async fn write_alone(producer: &Producer, letter: Outgoing) -> Result
     outcome
 }
 
-/// Without its value; then with what the rejection says alone; then without its key.
-fn lessened(letter: Outgoing) -> [Outgoing; 3] {
-    let bare = Outgoing { value: None, ..letter };
+/// At another time, since a topic may refuse old ones; without its value; then with what the rejection says alone; then
+/// without its key.
+fn lessened(letter: Outgoing) -> [Outgoing; 4] {
+    let now = Outgoing { timestamp_ms: None, ..letter };
+    let bare = Outgoing { value: None, ..now.clone() };
     let mut told = bare.clone();
     told.headers.retain(|(name, _)| name.starts_with(DEAD) || name.starts_with(CONNECT));
     let least = Outgoing { key: None, ..told.clone() };
-    [bare, told, least]
+    [now, bare, told, least]
 }
 
 async fn landed(sent: Result<Delivery, KafkaError>) -> Result<(), KafkaError> {

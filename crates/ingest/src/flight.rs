@@ -1,11 +1,14 @@
 //! Records of one partition on their way out: sent, acknowledged in order, committed.
 
-use std::collections::VecDeque;
+mod overtaken;
+mod under_way;
+
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use tracing::{error, warn};
 use upnext_common::metrics::{EventLabels, LagLabels};
@@ -17,8 +20,10 @@ use upnext_kafka::{Delivery, Header, KafkaError, Outgoing, Record};
 
 use crate::Shared;
 use crate::epoch::Begun;
-use crate::limits::Remedy;
+use crate::limits::{ALONE, Refusals, Remedy};
 use crate::outlet::Way;
+use overtaken::{Refused, Written, overtaken};
+use under_way::{Launched, UnderWay};
 
 const LABEL_ACCEPTED: EventLabels = EventLabels { verdict: "accepted", reason: "none" };
 const REJECTED: &str = "rejected";
@@ -39,22 +44,13 @@ impl Judged {
     }
 }
 
+/// A dead letter that was refused so often goes without its value, then without anything of the record's own.
+const WITHOUT_VALUE: u8 = 2;
+const WITHOUT_ANYTHING: u8 = 3;
+/// How long is waited until what was given up is told of. Nobody tells only when a client's thread hangs.
+const GIVE_UP_WAIT_MAX: Duration = Duration::from_secs(10);
 /// What the headers that say where a record was read add to it, at most.
 const STAMP_BYTES_MAX: usize = 512;
-
-/// One record on its way out.
-struct Launched {
-    offset: i64,
-    timestamp_ms: i64,
-    delivery: Delivery,
-    label: EventLabels,
-}
-
-/// A record that a broker refused, and where: of the valid topic or of the dead letters.
-struct Refused {
-    offset: i64,
-    partition: Option<i32>,
-}
 
 /// Records of one partition that are sent and not yet acknowledged, in order.
 pub(crate) struct Flight {
@@ -67,7 +63,7 @@ pub(crate) struct Flight {
     /// Once something was acknowledged: by what the log is known again.
     marks: Option<Marks>,
     claim: Claim,
-    launched: VecDeque<Launched>,
+    launched: UnderWay,
     /// Acknowledged since the last commit, by verdict: few at a time.
     news: Vec<(EventLabels, u64)>,
     newest_timestamp_ms: i64,
@@ -98,7 +94,7 @@ impl Flight {
             epoch,
             marks: first.map(|first| Marks { first, last_ms: first.1 }),
             claim,
-            launched: VecDeque::new(),
+            launched: UnderWay::new(&shared.config.ingest),
             news: Vec::new(),
             newest_timestamp_ms: 0,
             way: shared.outlet.way(),
@@ -113,7 +109,7 @@ impl Flight {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.launched.len() < self.shared.config.ingest.batch_records_max.max(1)
+        self.launched.has_room()
     }
 
     pub(crate) fn has_news(&self) -> bool {
@@ -142,13 +138,21 @@ impl Flight {
             }
             Judged::Read(record, verdict) => self.outcome(&record, verdict),
         };
+        let bytes = outgoing.size();
         let delivery = match self.way.producer.send_when_room(&outgoing).await {
-            Err(KafkaError::Refused { cause, .. }) => self.send_bare(outgoing, &cause).await?,
+            Err(KafkaError::Refused { cause, partition }) => {
+                if label == LABEL_ACCEPTED {
+                    // It comes again, and is a dead letter then.
+                    self.shared.limits.note_refused(self.partition, offset, Topic::Valid);
+                    return Err(KafkaError::Refused { cause, partition });
+                }
+                self.send_bare(outgoing, &cause).await?
+            }
             sent => sent?,
         };
         self.newest_timestamp_ms = timestamp_ms;
         let is_rejected = label.verdict == REJECTED;
-        self.launched.push_back(Launched { offset, timestamp_ms, delivery, label });
+        self.launched.push(Launched { offset, timestamp_ms, delivery, label, bytes });
         Ok(is_rejected)
     }
 
@@ -157,6 +161,9 @@ impl Flight {
             Verdict::Accept(event) => match self.shared.stamp.valid(record, &event, self.epoch) {
                 Some(outgoing) if self.fits(record, outgoing.size()) => {
                     return (outgoing, LABEL_ACCEPTED);
+                }
+                _ if self.refusals(record).event => {
+                    Rejection::new(Reason::Refused, "", "the valid topic does not take the record")
                 }
                 Some(_) | None => {
                     Rejection::new(Reason::Size, "", "the event does not fit the valid topic")
@@ -170,33 +177,43 @@ impl Flight {
 
     /// Whether the valid topic takes it, as far as is known.
     fn fits(&self, record: &Record, size: usize) -> bool {
-        let limits = &self.shared.limits;
-        size <= limits.valid() && !limits.was_refused(self.partition, record.offset)
+        size <= self.shared.limits.valid() && !self.refusals(record).event
     }
 
-    /// The dead letter, with as much of the record as the topic takes: its reason and position always.
+    fn refusals(&self, record: &Record) -> Refusals {
+        self.shared.limits.refusals(self.partition, record.offset)
+    }
+
+    /// The dead letter, with as much of the record as the topic takes: its reason and position always. One that was
+    /// refused comes again, each time with less: at another time, since a topic may refuse old ones; without its value;
+    /// without anything of the record's own.
     fn dead(&self, record: &Record, rejection: &Rejection) -> Outgoing {
         let whole = self.shared.stamp.dead(record, rejection, self.shared.clock.now_ms());
-        let limits = &self.shared.limits;
-        let is_told = |(name, _): &&Header| name.starts_with(DEAD) || name.starts_with(CONNECT);
-        // A dead letter that was refused whole comes again.
-        let was_refused =
-            limits.was_refused(self.partition, record.offset) && rejection.reason != Reason::Size;
-        if whole.size() <= limits.dead() && !was_refused {
+        let Refusals { letters, .. } = self.refusals(record);
+        let whole = match letters {
+            0 => whole,
+            _ => Outgoing { timestamp_ms: None, ..whole },
+        };
+        let limit = self.shared.limits.dead();
+        if whole.size() <= limit && letters < WITHOUT_VALUE {
             return whole;
         }
         warn!(
             partition = self.partition,
             offset = record.offset,
-            "the dead letter is too large, it goes without the value"
+            "the dead letter is too large or was refused, it goes without the value"
         );
         let bare = Outgoing { value: None, ..whole };
-        if bare.size() <= limits.dead() {
+        if bare.size() <= limit && letters < WITHOUT_ANYTHING {
             return bare;
         }
+        let is_told = |(name, _): &&Header| name.starts_with(DEAD) || name.starts_with(CONNECT);
         let headers = bare.headers.iter().filter(is_told).cloned().collect();
         let bare = Outgoing { headers, ..bare };
-        if bare.size() <= limits.dead() { bare } else { Outgoing { key: None, ..bare } }
+        if bare.size() <= limit && letters < WITHOUT_ANYTHING {
+            return bare;
+        }
+        Outgoing { key: None, ..bare }
     }
 
     /// A record the broker will not take goes without its value: its headers say where the original stands.
@@ -211,10 +228,10 @@ impl Flight {
 
     /// Waits for the oldest record's acknowledgement, and takes what else has come. Cancel safe.
     pub(crate) async fn landed(&mut self) -> Result<(), KafkaError> {
-        let Some(oldest) = self.launched.front_mut() else { return Ok(()) };
-        let outcome = (&mut oldest.delivery).await;
+        let Some(oldest) = self.launched.oldest() else { return Ok(()) };
+        let outcome = self.way.producer.landed(&mut oldest.delivery).await;
         self.take(outcome)?;
-        while let Some(oldest) = self.launched.front_mut() {
+        while let Some(oldest) = self.launched.oldest() {
             let delivery = &mut oldest.delivery;
             let polled =
                 poll_fn(|context| Poll::Ready(Pin::new(&mut *delivery).poll(context))).await;
@@ -227,10 +244,11 @@ impl Flight {
     }
 
     fn take(&mut self, outcome: Result<(i32, i64), KafkaError>) -> Result<(), KafkaError> {
-        let Some(done) = self.launched.pop_front() else { return Ok(()) };
+        let Some(done) = self.launched.pop() else { return Ok(()) };
         if let Err(error) = outcome {
             if let KafkaError::Refused { partition, .. } = &error {
-                self.refused.push(Refused { offset: done.offset, partition: *partition });
+                let topic = done.topic();
+                self.refused.push(Refused { offset: done.offset, topic, partition: *partition });
             }
             return Err(error);
         }
@@ -260,21 +278,15 @@ impl Flight {
     /// The partition starts again at what is not acknowledged, with a producer whose batches are not refused again. A
     /// record that is refused alone is noted, so that it is a dead letter then.
     pub(crate) async fn begin_again(mut self, cause: &KafkaError) {
-        let until = tokio::time::Instant::now() + crate::partition::REDELIVER_WAIT;
-        for launched in std::mem::take(&mut self.launched) {
-            let landed = tokio::time::timeout_at(until, launched.delivery);
-            match landed.await {
-                Ok(Err(KafkaError::Refused { partition, .. })) => {
-                    self.refused.push(Refused { offset: launched.offset, partition });
-                }
-                Ok(Ok((partition, _))) if launched.label == LABEL_ACCEPTED => {
-                    self.note_overtaken(partition);
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
+        let written = self.settle().await;
         if !self.refused.is_empty() {
-            self.shared.limits.ask_in_time().await;
+            // What was refused alone is not refused for a limit's sake, or that was asked for a moment ago.
+            if self.way.batch_bytes_max > ALONE {
+                self.shared.limits.ask_in_time().await;
+            }
+            for offset in overtaken(&self.refused, &written) {
+                self.shared.limits.note_refused(self.partition, offset, Topic::Valid);
+            }
             self.mend();
         } else if matches!(cause, KafkaError::Fatal { .. }) {
             self.shared.outlet.replace(&self.way, self.shared.limits.batch());
@@ -282,12 +294,49 @@ impl Flight {
         self.claim.reposition(self.next_offset);
     }
 
-    /// An event was written to a partition of the valid topic. What was refused there before came too late for that:
-    /// whoever counts has seen the later one. A gapless producer does so only with its first records there.
-    fn note_overtaken(&self, partition: i32) {
-        for refused in self.refused.iter().filter(|refused| refused.partition == Some(partition)) {
-            self.shared.limits.note_refused(self.partition, refused.offset);
+    /// Learns what became of what is under way, and which events were written, or perhaps were. What has not landed after a while is given up if anything was refused: unknown,
+    /// it might be written before that comes again.
+    async fn settle(&mut self) -> Vec<Written> {
+        let mut written = Vec::new();
+        let until = tokio::time::Instant::now() + crate::partition::REDELIVER_WAIT;
+        let mut left = Vec::new();
+        for mut launched in self.launched.take() {
+            match tokio::time::timeout_at(until, &mut launched.delivery).await {
+                Ok(outcome) => written.extend(self.settled(&launched, outcome)),
+                Err(_) => left.push(launched),
+            }
         }
+        if self.refused.is_empty() || left.is_empty() {
+            return written;
+        }
+        self.way.producer.give_up();
+        let until = tokio::time::Instant::now() + GIVE_UP_WAIT_MAX;
+        for mut launched in left {
+            match tokio::time::timeout_at(until, &mut launched.delivery).await {
+                Ok(outcome) => written.extend(self.settled(&launched, outcome)),
+                Err(_) => written.push(Written { offset: launched.offset, partition: None }),
+            }
+        }
+        written
+    }
+
+    /// Where a record that goes to the valid topic was written, or perhaps was. Notes it if it was refused.
+    fn settled(
+        &mut self,
+        launched: &Launched,
+        outcome: Result<(i32, i64), KafkaError>,
+    ) -> Option<Written> {
+        let (offset, topic) = (launched.offset, launched.topic());
+        let partition = match outcome {
+            Ok((partition, _)) => Some(partition),
+            Err(KafkaError::NotDelivered { perhaps_in, .. }) => perhaps_in,
+            Err(KafkaError::Refused { partition, .. }) => {
+                self.refused.push(Refused { offset, topic, partition });
+                None
+            }
+            Err(_) => None,
+        };
+        (topic == Topic::Valid).then_some(Written { offset, partition: Some(partition?) })
     }
 
     fn mend(&self) {
@@ -297,7 +346,7 @@ impl Flight {
             Remedy::Believe => {
                 self.shared.outlet.replace(&self.way, self.way.batch_bytes_max);
                 for refused in &self.refused {
-                    limits.note_refused(self.partition, refused.offset);
+                    limits.note_refused(self.partition, refused.offset, refused.topic);
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! A record that the broker refuses after later ones were written cannot be put back in its place: whoever counts has
 //! seen those later ones. So what is too large must be known before it is sent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -27,8 +27,17 @@ pub(crate) struct Limits {
     brokers: String,
     valid: Limit,
     dead: Limit,
-    /// Records that a broker refused after all, by partition: they are dead letters when they come again.
-    refused: Mutex<HashMap<i32, BTreeSet<i64>>>,
+    /// What became of records that a broker refused after all, by partition and offset of the record.
+    refused: Mutex<HashMap<i32, BTreeMap<i64, Refusals>>>,
+}
+
+/// What a broker did not take of one record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    /// Its event: it is a dead letter when it comes again.
+    pub(crate) event: bool,
+    /// Its dead letter, how often: each time less of it is sent.
+    pub(crate) letters: u8,
 }
 
 #[derive(Debug)]
@@ -64,19 +73,28 @@ impl Limits {
         self.valid().min(self.dead())
     }
 
-    pub(crate) fn note_refused(&self, partition: i32, offset: i64) {
-        self.refused.lock().entry(partition).or_default().insert(offset);
+    /// The record at this place does not go to `topic` as it was sent there.
+    pub(crate) fn note_refused(&self, partition: i32, offset: i64, topic: Topic) {
+        let mut refused = self.refused.lock();
+        let found = refused.entry(partition).or_default().entry(offset).or_default();
+        if topic == Topic::DeadLetters {
+            found.letters = found.letters.saturating_add(1);
+        } else {
+            found.event = true;
+        }
     }
 
-    pub(crate) fn was_refused(&self, partition: i32, offset: i64) -> bool {
-        self.refused.lock().get(&partition).is_some_and(|offsets| offsets.contains(&offset))
+    pub(crate) fn refusals(&self, partition: i32, offset: i64) -> Refusals {
+        let refused = self.refused.lock();
+        let found = refused.get(&partition).and_then(|offsets| offsets.get(&offset));
+        found.copied().unwrap_or_default()
     }
 
     /// Everything before this offset is done.
     pub(crate) fn forget_refused(&self, partition: i32, next_offset: i64) {
         let mut refused = self.refused.lock();
         if let Some(offsets) = refused.get_mut(&partition) {
-            offsets.retain(|offset| *offset >= next_offset);
+            offsets.retain(|offset, _| *offset >= next_offset);
             if offsets.is_empty() {
                 refused.remove(&partition);
             }
@@ -139,7 +157,7 @@ impl Remedy {
 }
 
 /// So few bytes that no second record joins a batch.
-const ALONE: usize = 1;
+pub(crate) const ALONE: usize = 1;
 
 #[cfg(test)]
 mod tests {
@@ -148,14 +166,26 @@ mod tests {
     #[test]
     fn what_was_refused_is_remembered_until_it_is_done() {
         let limits = Limits::new("127.0.0.1:9", "upnext");
-        limits.note_refused(1, 10);
-        limits.note_refused(1, 12);
+        let nothing = Refusals::default();
+        limits.note_refused(1, 10, Topic::Valid);
+        limits.note_refused(1, 12, Topic::Valid);
         limits.forget_refused(1, 11);
-        assert!(!limits.was_refused(1, 10) && limits.was_refused(1, 12));
-        assert!(!limits.was_refused(0, 12));
+        assert_eq!(limits.refusals(1, 10), nothing);
+        assert_eq!(limits.refusals(1, 12), Refusals { event: true, letters: 0 });
+        assert_eq!(limits.refusals(0, 12), nothing);
         limits.forget_refused(1, 13);
         assert!(limits.refused.lock().is_empty());
     }
+
+    #[test]
+    fn a_letter_that_is_refused_says_nothing_of_the_event() {
+        let limits = Limits::new("127.0.0.1:9", "upnext");
+        for letters in 1..=2 {
+            limits.note_refused(0, 5, Topic::DeadLetters);
+            assert_eq!(limits.refusals(0, 5), Refusals { event: false, letters });
+        }
+    }
+
     #[test]
     fn a_refused_batch_is_fitted_then_taken_apart_then_believed() {
         let large = 1_000_000;

@@ -53,6 +53,7 @@ impl Outlet {
         if current.generation == dead.generation || current.batch_bytes_max > batch_bytes_max {
             self.put(&mut current, batch_bytes_max.min(BATCH_BYTES_MAX));
         }
+        drop(current);
         dead.producer.give_up();
     }
 

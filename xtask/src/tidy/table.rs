@@ -101,7 +101,7 @@ const FOR_TESTS: &[External] = &[
     External("insta", &["*"], "snapshots of verdicts and messages"),
     External("mimalloc", &["ingest", "features", "state"], "the examples that measure allocate as the product does"),
     External("proptest", &["*"], "windows, codecs and indexes against the naive version"),
-    External("rdkafka", &["broker"], "the real client against the embedded broker"),
+    External("rdkafka", &["broker", "ingest"], "the real client against the embedded broker; a mock broker that refuses"),
     External("tempfile", &["*"], "directories that end with the test"),
     External("wiremock", &["contract"], "a registry that misbehaves"),
 ];

@@ -100,6 +100,13 @@ impl Letter {
         }
     }
 
+    /// The rejected record's timestamp. The letter bears the same one, unless its topic refused that.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> i64 {
+        let told = said(&self.record.headers, "timestamp").and_then(|text| text.parse().ok());
+        told.unwrap_or(self.record.timestamp_ms)
+    }
+
     /// Whether it has failed so often that it is not sent back without being asked for.
     #[must_use]
     pub fn is_parked(&self) -> bool {

@@ -263,7 +263,7 @@ impl Work<'_> {
                 && self.redrive.filter.takes(&letter)
                 && self.outlook(&letter) == Outlook::Send
             {
-                asked.insert(source, letter.record.timestamp_ms);
+                asked.insert(source, letter.timestamp_ms());
             }
         }
     }

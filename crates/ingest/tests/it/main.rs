@@ -13,5 +13,6 @@ mod faults;
 mod held;
 mod lowered;
 mod outcomes;
+mod refused;
 mod trouble;
 mod redrive;

@@ -31,6 +31,7 @@ impl Batch {
         now_ms: i64,
     ) {
         let entry = entry(from, &source, letter.attempt, now_ms);
+        let timestamp_ms = Some(letter.timestamp_ms());
         let Letter { record, reason, attempt, first_failed_at_ms, .. } = letter;
         let mut headers = letter::own(&record.headers);
         headers.retain(|(name, _)| name != REDRIVEN_FROM);
@@ -38,15 +39,15 @@ impl Batch {
         say(format!("{DEAD}attempt"), attempt.to_string());
         say(format!("{DEAD}first_failed_at"), first_failed_at_ms.unwrap_or(now_ms).to_string());
         say(REDRIVEN_FROM.to_owned(), key_of(&source));
-        self.bytes += record.value.as_ref().map_or(0, Bytes::len);
         let outgoing = Outgoing {
             topic: source.topic,
             partition: Some(source.partition),
             key: record.key,
             value: record.value,
             headers,
-            timestamp_ms: Some(record.timestamp_ms),
+            timestamp_ms,
         };
+        self.bytes += outgoing.size() + entry.size();
         self.pairs.push((outgoing, entry, reason));
     }
 
@@ -76,7 +77,10 @@ impl Batch {
             return None;
         }
         let (first, second) = self.pairs.split_at(self.pairs.len() / 2);
-        let half = |pairs: &[_]| Self { pairs: pairs.to_vec(), bytes: 0 };
+        let half = |pairs: &[(Outgoing, Outgoing, String)]| {
+            let bytes = pairs.iter().map(|(record, entry, _)| record.size() + entry.size()).sum();
+            Self { pairs: pairs.to_vec(), bytes }
+        };
         Some((half(first), half(second)))
     }
 }

@@ -98,3 +98,27 @@ fn a_batch_is_a_part_of_a_second() {
     assert_eq!((first.len(), second.len()), (2, 3));
     assert!(first.halves().unwrap().0.halves().is_none());
 }
+
+#[test]
+fn a_batch_is_as_large_as_its_keys_and_headers_too() {
+    let large = "x".repeat(300_000);
+    let more = [("reason", "range"), ("a.own", large.as_str())];
+    let mut letter = letter(7, &[&SOURCE[..], &more].concat());
+    letter.record.key = Some(large.clone().into());
+    let mut batch = Batch::default();
+    while !batch.is_full(None) {
+        batch.push(&redrive(&[]).from, letter.clone(), letter.source.clone().unwrap(), 0);
+    }
+    assert_eq!(batch.len(), 2, "of 600 kB each");
+}
+
+#[test]
+fn a_letter_at_another_time_goes_back_at_its_own() {
+    let told = [("reason", "range"), ("timestamp", "77")];
+    let letter = letter(7, &[&SOURCE[..], &told].concat());
+    assert_ne!(letter.record.timestamp_ms, 77);
+    let source = letter.source.clone().unwrap();
+    let mut batch = Batch::default();
+    batch.push(&redrive(&[]).from, letter, source, 0);
+    assert_eq!(batch.records()[0].timestamp_ms, Some(77));
+}
