@@ -5,8 +5,10 @@
 //! the timestamps noted with the group's commit; or, since a broker forgets the commits of a topic that is deleted, by
 //! the newest of its events in the valid topic. If it is not, the next epoch begins, and every valid event of it says so.
 //!
-//! A log that has merely lost its end is the same: what is judged again has its old positions, and is known by them.
+//! A log that has merely lost its end (an unclean broker) is read on from the last record that is still there; what was
+//! written behind it since has offsets that were read before, and so is of the next epoch too.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{error, warn};
@@ -47,6 +49,22 @@ struct Known {
     marks: Option<Marks>,
 }
 
+impl Known {
+    /// The offsets by which the log is known.
+    fn asked(&self) -> Vec<i64> {
+        self.marks.map_or(Vec::new(), |marks| vec![self.offset, marks.first.0])
+    }
+}
+
+/// What became of a log since it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    Same,
+    /// It is the same, but its end is gone.
+    Shortened,
+    Anew,
+}
+
 /// Where the partition begins, however long the broker takes to say; `None` when stopped meanwhile.
 pub(crate) async fn begin(
     shared: &Shared,
@@ -83,106 +101,138 @@ async fn look(shared: &Shared, partition: i32, start_offset: i64) -> Result<Begu
             let Note { epoch, marks } = committed.note;
             Known { epoch, offset: committed.next_offset - 1, marks }
         }
-        None => last_valid(shared, partition).await?,
+        None => Seen::by_now(shared, partition, i64::MAX).await?.known(),
     };
+    let (epoch, offset) = (known.epoch, known.offset);
+    let found = glance(brokers, topic, partition, &known.asked()).await?;
+    let (start, end) = (found.start, found.end);
     let first = known.marks.map(|marks| marks.first);
-    let is_news = committed.is_none();
-    let same = Begun { start_offset, epoch: known.epoch, first, is_news };
-    let Some(first) = first else { return Ok(same) };
-    let found = glance(brokers, topic, partition, &[known.offset, first.0]).await?;
-    if is_same(&known, &found) {
-        return Ok(same);
+    let log = verdict(&known, &found, start_offset);
+    if log == Log::Same {
+        return Ok(Begun { start_offset, epoch, first, is_news: committed.is_none() });
     }
-    let (epoch, offset, end) = (known.epoch, known.offset, found.end);
+    let read_to = read_to(shared, Stretch { partition, start, end }).await?;
+    let (start_offset, first) = match read_to {
+        None if log == Log::Anew => (start, None),
+        read_to => (read_to.unwrap_or(end), first.filter(|first| first.0 < end)),
+    };
     error!(
         topic,
         partition,
         epoch,
         offset,
         end,
-        "the raw topic was made anew: begins its next epoch, its events are news"
+        start_offset,
+        "the raw topic was made anew or has lost its end: what comes from here on is news"
     );
-    Ok(Begun { start_offset: found.start, epoch: epoch + 1, first: None, is_news: true })
+    Ok(Begun { start_offset, epoch: epoch + 1, first, is_news: true })
 }
 
-/// Whether the log still has what was read of it, as far as retention lets it tell.
-fn is_same(known: &Known, found: &Glance) -> bool {
-    let Some(marks) = known.marks else { return true };
-    let [last_ms, first_ms] = found.timestamps_ms.as_slice() else { return true };
-    let has_last = found.end > known.offset && last_ms.is_none_or(|at_ms| at_ms == marks.last_ms);
-    // Its end may be lost; a new log begins at 0.
+/// What became of a log. `start_offset`: up to where it was read, as the reader says.
+fn verdict(known: &Known, found: &Glance, start_offset: i64) -> Log {
+    let is_short = found.end < start_offset.max(known.offset + 1);
+    let short_or_same = if is_short { Log::Shortened } else { Log::Same };
+    let Some(marks) = known.marks else { return short_or_same };
+    let [last_ms, first_ms] = found.timestamps_ms.as_slice() else { return short_or_same };
+    // What retention has removed says nothing.
+    if found.end > known.offset && last_ms.is_none_or(|at_ms| at_ms == marks.last_ms) {
+        return short_or_same;
+    }
     let (first, expected_ms) = marks.first;
     let has_first = match first_ms {
         Some(at_ms) => *at_ms == expected_ms && first != known.offset,
+        // A new log begins at 0.
         None => first < found.start,
     };
-    has_last || has_first
+    if has_first { Log::Shortened } else { Log::Anew }
 }
 
-/// The newest event of the partition in the valid topic. Without one, nothing that was written before may pass for
-/// what is written from now on.
-async fn last_valid(shared: &Shared, partition: i32) -> Result<Known, KafkaError> {
-    let (brokers, prefix) = (shared.brokers.as_str(), &shared.config.kafka.topic_prefix);
-    let valid = Topic::Valid.name(prefix);
-    let nothing = Known { epoch: 0, offset: -1, marks: None };
-    if let Err(KafkaError::Topic { .. }) = admin::partition_count(brokers, &valid).await {
-        return Ok(nothing);
+/// Up to where a log still is the one of which the newest valid events were made; `None` when none of them was made of
+/// it.
+async fn read_to(shared: &Shared, whole: Stretch) -> Result<Option<i64>, KafkaError> {
+    let seen = Seen::by_now(shared, whole.partition, whole.end).await?;
+    let Some(first) = seen.at_ms.keys().next() else { return Ok(None) };
+    let stretch = Stretch { start: whole.start.max(*first), ..whole };
+    if stretch.is_empty() {
+        return Ok(None);
     }
-    let stretches = scan::stretches(brokers, &valid, None).await?;
-    let mut length = TAIL;
-    loop {
-        let cut =
-            |whole: &Stretch| Stretch { start: whole.start.max(whole.end - length), ..*whole };
-        let tails: Vec<Stretch> = stretches.iter().map(cut).collect();
-        let mut seen = Seen::of(partition);
-        if tails.iter().any(|tail| !tail.is_empty()) {
-            let mut records = scan::read(brokers, &valid, &tails)?;
-            while let Some(record) = records.recv().await {
-                seen.note(&record?, &shared.topic);
-            }
+    let mut read_to = None;
+    let mut records = scan::read(&shared.brokers, &shared.topic, &[stretch])?;
+    while let Some(record) = records.recv().await {
+        let record = record?;
+        if seen.at_ms.get(&record.offset) == Some(&record.timestamp_ms) {
+            read_to = Some(record.offset + 1);
         }
-        if let Some(known) = seen.known {
-            return Ok(known);
-        }
-        if tails == stretches {
-            let epoch = seen.newest_epoch.map_or(0, |newest| newest + 1);
-            return Ok(Known { epoch, ..nothing });
-        }
-        length = length.saturating_mul(TAIL_GROWTH);
     }
+    Ok(read_to)
 }
 
-/// What was seen of a raw partition among valid events.
+/// What was seen of a raw partition among the newest valid events, those of its newest epoch.
 struct Seen {
     partition: i32,
-    known: Option<Known>,
+    /// Only what stands before it counts.
+    before: i64,
+    epoch: u32,
+    /// Offsets and timestamps.
+    at_ms: BTreeMap<i64, i64>,
     /// Of any partition.
     newest_epoch: Option<u32>,
 }
 
 impl Seen {
-    fn of(partition: i32) -> Self {
-        Self { partition, known: None, newest_epoch: None }
+    fn of(partition: i32, before: i64) -> Self {
+        Self { partition, before, epoch: 0, at_ms: BTreeMap::new(), newest_epoch: None }
+    }
+
+    /// Looks through the end of the valid topic, further back until something is found.
+    async fn by_now(shared: &Shared, partition: i32, before: i64) -> Result<Self, KafkaError> {
+        let brokers = shared.brokers.as_str();
+        let valid = Topic::Valid.name(&shared.config.kafka.topic_prefix);
+        if let Err(KafkaError::Topic { .. }) = admin::partition_count(brokers, &valid).await {
+            return Ok(Self::of(partition, before));
+        }
+        let stretches = scan::stretches(brokers, &valid, None).await?;
+        let mut length = TAIL;
+        loop {
+            let cut =
+                |whole: &Stretch| Stretch { start: whole.start.max(whole.end - length), ..*whole };
+            let tails: Vec<Stretch> = stretches.iter().map(cut).collect();
+            let mut seen = Self::of(partition, before);
+            if tails.iter().any(|tail| !tail.is_empty()) {
+                let mut records = scan::read(brokers, &valid, &tails)?;
+                while let Some(record) = records.recv().await {
+                    seen.note(&record?, &shared.topic);
+                }
+            }
+            if !seen.at_ms.is_empty() || tails == stretches {
+                return Ok(seen);
+            }
+            length = length.saturating_mul(TAIL_GROWTH);
+        }
     }
 
     fn note(&mut self, record: &Record, raw: &str) {
         let Some((partition, epoch, offset)) = source_of(record, raw) else { return };
         self.newest_epoch = self.newest_epoch.max(Some(epoch));
-        if partition != self.partition {
+        if partition != self.partition || offset >= self.before || epoch < self.epoch {
             return;
         }
-        let here = (offset, record.timestamp_ms);
-        let alone = Marks { first: here, last_ms: here.1 };
-        let known = self.known.get_or_insert(Known { epoch, offset, marks: Some(alone) });
-        let marks = known.marks.get_or_insert(alone);
-        if epoch > known.epoch {
-            (known.epoch, known.offset, *marks) = (epoch, offset, alone);
-        } else if epoch == known.epoch {
-            marks.first = marks.first.min(here);
-            if offset > known.offset {
-                (known.offset, marks.last_ms) = here;
-            }
+        if epoch > self.epoch {
+            self.at_ms.clear();
         }
+        self.epoch = epoch;
+        self.at_ms.insert(offset, record.timestamp_ms);
+    }
+
+    /// Where nothing was seen, nothing that was written before may pass for what is written from now on.
+    fn known(&self) -> Known {
+        let (first, last) = (self.at_ms.first_key_value(), self.at_ms.last_key_value());
+        let (Some((first, first_ms)), Some((offset, last_ms))) = (first, last) else {
+            let epoch = self.newest_epoch.map_or(0, |newest| newest + 1);
+            return Known { epoch, offset: -1, marks: None };
+        };
+        let marks = Marks { first: (*first, *first_ms), last_ms: *last_ms };
+        Known { epoch: self.epoch, offset: *offset, marks: Some(marks) }
     }
 }
 

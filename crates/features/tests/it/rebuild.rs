@@ -217,7 +217,10 @@ async fn what_retention_drops_before_it_is_read_is_noticed() {
     let has_begun = AtomicBool::new(false);
     let mut tell = |_: upnext_features::rebuild::Progress| has_begun.store(true, Ordering::Release);
     let drain = Drain::new();
-    let running = async { rebuild.run(&drain, &mut tell).await };
+    let running = async {
+        let noticed = tokio::time::timeout(BOUND, rebuild.run(&drain, &mut tell)).await;
+        noticed.expect("it is noticed while nothing is read")
+    };
     let dropping = async {
         eventually_async(BOUND, async || has_begun.load(Ordering::Acquire)).await;
         let (brokers, valid) = (world.stack.brokers(), world.topic(Topic::Valid));

@@ -1,10 +1,14 @@
 //! A raw topic that is deleted and created again: what it holds is news, and says so.
 
+use std::sync::Arc;
+
+use upnext_common::drain::Drain;
 use upnext_common::position::SOURCE_EPOCH;
 use upnext_common::topic::Topic;
 use upnext_kafka::admin;
+use upnext_kafka::group::{FromCommit, GroupSettings, Marks, Note, Reader};
 
-use crate::ground::{Ground, NOW_MS, Outcomes, click, header, source};
+use crate::ground::{Ground, NOW_MS, Outcomes, click, header, source, within};
 
 async fn make_raw_anew(ground: &Ground) {
     let raw = ground.topic(Topic::Events);
@@ -90,5 +94,30 @@ async fn a_group_without_commits_goes_on_in_the_epoch_that_valid_events_tell() {
     ground.config.ingest.group = "another".to_owned();
     let running = ground.ingest();
     assert_eq!(next(&mut valid, 10).await, expected("", 0..5));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raw_log_that_has_lost_its_end_goes_on_behind_it() {
+    let ground = Ground::start().await;
+    let mut valid = ground.follow(Topic::Valid);
+    let running = ground.ingest();
+    write(&ground, 1_000, 20).await;
+    assert_eq!(next(&mut valid, 20).await, expected("", 0..10));
+    running.stop().await;
+    // The group knows of more than the log has.
+    let settings = GroupSettings::new(&ground.config.ingest.group, &ground.topic(Topic::Events));
+    let drain = Drain::new();
+    let reader = Reader::start(&ground.brokers, settings, Arc::new(FromCommit), drain);
+    let mut reader = reader.unwrap();
+    for _ in 0..2 {
+        let assignment = within(reader.next()).await.unwrap();
+        let marks = Some(Marks { first: (12, 17), last_ms: 17 });
+        assignment.claim.commit_noting(50, Note { epoch: 0, marks });
+    }
+    reader.close().await.unwrap();
+    let running = ground.ingest();
+    write(&ground, 2_000, 6).await;
+    assert_eq!(next(&mut valid, 6).await, expected("1", 10..13));
     running.stop().await;
 }
