@@ -50,6 +50,10 @@ struct Known {
 }
 
 impl Known {
+    fn nothing(epoch: u32) -> Self {
+        Self { epoch, offset: -1, marks: None }
+    }
+
     /// The offsets by which the log is known.
     fn asked(&self) -> Vec<i64> {
         self.marks.map_or(Vec::new(), |marks| vec![self.offset, marks.first.0])
@@ -101,7 +105,12 @@ async fn look(shared: &Shared, partition: i32, start_offset: i64) -> Result<Begu
             let Note { epoch, marks } = committed.note;
             Known { epoch, offset: committed.next_offset - 1, marks }
         }
-        None => Seen::by_now(shared, partition, i64::MAX).await?.known(),
+        None => match Seen::by_now(shared, partition, i64::MAX).await? {
+            Seen { newest: Some(of_another), at_ms, .. } if at_ms.is_empty() => {
+                Known::nothing(epoch_of_topic(shared, &of_another).await?)
+            }
+            seen => seen.known(),
+        },
     };
     let (epoch, offset) = (known.epoch, known.offset);
     let found = glance(brokers, topic, partition, &known.asked()).await?;
@@ -147,6 +156,19 @@ fn verdict(known: &Known, found: &Glance, start_offset: i64) -> Log {
     if has_first { Log::Shortened } else { Log::Anew }
 }
 
+/// The epoch of a partition of which nothing was ever written, by what was written of another: all of them are made
+/// anew together.
+async fn epoch_of_topic(shared: &Shared, seen: &Place) -> Result<u32, KafkaError> {
+    let Place { partition, epoch, offset, at_ms } = *seen;
+    if partition >= admin::partition_count(&shared.brokers, &shared.topic).await? {
+        return Ok(epoch + 1);
+    }
+    let found = glance(&shared.brokers, &shared.topic, partition, &[offset]).await?;
+    let is_there = found.end > offset
+        && found.timestamps_ms.iter().all(|found| found.is_none_or(|found| found == at_ms));
+    Ok(if is_there { epoch } else { epoch + 1 })
+}
+
 /// Up to where a log still is the one of which the newest valid events were made; `None` when none of them was made of
 /// it.
 async fn read_to(shared: &Shared, whole: Stretch) -> Result<Option<i64>, KafkaError> {
@@ -175,13 +197,22 @@ struct Seen {
     epoch: u32,
     /// Offsets and timestamps.
     at_ms: BTreeMap<i64, i64>,
-    /// Of any partition.
-    newest_epoch: Option<u32>,
+    /// One of the newest epoch, of any partition.
+    newest: Option<Place>,
+}
+
+/// Of what a valid event was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    partition: i32,
+    epoch: u32,
+    offset: i64,
+    at_ms: i64,
 }
 
 impl Seen {
     fn of(partition: i32, before: i64) -> Self {
-        Self { partition, before, epoch: 0, at_ms: BTreeMap::new(), newest_epoch: None }
+        Self { partition, before, epoch: 0, at_ms: BTreeMap::new(), newest: None }
     }
 
     /// Looks through the end of the valid topic, further back until something is found.
@@ -212,8 +243,11 @@ impl Seen {
     }
 
     fn note(&mut self, record: &Record, raw: &str) {
-        let Some((partition, epoch, offset)) = source_of(record, raw) else { return };
-        self.newest_epoch = self.newest_epoch.max(Some(epoch));
+        let Some(event) = source_of(record, raw) else { return };
+        if self.newest.is_none_or(|newest| event.epoch >= newest.epoch) {
+            self.newest = Some(event);
+        }
+        let Place { partition, epoch, offset, at_ms } = event;
         if partition != self.partition || offset >= self.before || epoch < self.epoch {
             return;
         }
@@ -221,27 +255,27 @@ impl Seen {
             self.at_ms.clear();
         }
         self.epoch = epoch;
-        self.at_ms.insert(offset, record.timestamp_ms);
+        self.at_ms.insert(offset, at_ms);
     }
 
-    /// Where nothing was seen, nothing that was written before may pass for what is written from now on.
     fn known(&self) -> Known {
         let (first, last) = (self.at_ms.first_key_value(), self.at_ms.last_key_value());
         let (Some((first, first_ms)), Some((offset, last_ms))) = (first, last) else {
-            let epoch = self.newest_epoch.map_or(0, |newest| newest + 1);
-            return Known { epoch, offset: -1, marks: None };
+            return Known::nothing(0);
         };
         let marks = Marks { first: (*first, *first_ms), last_ms: *last_ms };
         Known { epoch: self.epoch, offset: *offset, marks: Some(marks) }
     }
 }
 
-/// Partition, epoch and offset of the raw record that an event was made of.
-fn source_of(record: &Record, raw: &str) -> Option<(i32, u32, i64)> {
+/// The raw record that an event was made of.
+fn source_of(record: &Record, raw: &str) -> Option<Place> {
     let text = |name| std::str::from_utf8(record.header(name)?).ok();
     let epoch = text(SOURCE_EPOCH).map_or(Some(0), |epoch| epoch.parse().ok())?;
-    let place = (text(SOURCE_PARTITION)?.parse().ok()?, epoch, text(SOURCE_OFFSET)?.parse().ok()?);
-    (text(SOURCE_TOPIC)? == raw).then_some(place)
+    let (partition, offset) =
+        (text(SOURCE_PARTITION)?.parse().ok()?, text(SOURCE_OFFSET)?.parse().ok()?);
+    let event = Place { partition, epoch, offset, at_ms: record.timestamp_ms };
+    (text(SOURCE_TOPIC)? == raw).then_some(event)
 }
 
 #[cfg(test)]

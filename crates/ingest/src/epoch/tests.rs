@@ -85,9 +85,10 @@ fn the_newest_event_of_the_newest_epoch_tells() {
     let marks = Some(Marks { first: (5, 105), last_ms: 109 });
     assert_eq!(seen.known(), Known { epoch: 2, offset: 9, marks });
     let mut seen = Seen::of(1, 51);
-    assert_eq!(seen.known(), Known { epoch: 0, offset: -1, marks: None });
+    assert_eq!((seen.known(), seen.newest), (Known::nothing(0), None));
     seen.note(&valid("raw", 0, 40, Some(3)), "raw");
-    assert_eq!(seen.known(), Known { epoch: 4, offset: -1, marks: None });
+    let of_another = Place { partition: 0, epoch: 3, offset: 40, at_ms: 140 };
+    assert_eq!((seen.known(), seen.newest), (Known::nothing(0), Some(of_another)));
     for offset in 40..60 {
         seen.note(&valid("raw", 1, offset, None), "raw");
     }

@@ -97,6 +97,45 @@ async fn a_group_without_commits_goes_on_in_the_epoch_that_valid_events_tell() {
     running.stop().await;
 }
 
+/// One event to a partition.
+async fn write_to(ground: &Ground, partition: i32, at_ms: i64) {
+    let mut event = click("u1", "i");
+    event.event_time_ms = NOW_MS + at_ms;
+    ground.write(&ground.raw(&event, partition)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_never_used_is_of_the_epoch_of_the_others() {
+    let mut ground = Ground::start().await;
+    let mut valid = ground.follow(Topic::Valid);
+    let running = ground.ingest();
+    write_to(&ground, 0, 1).await;
+    assert_eq!(next(&mut valid, 1).await, [(String::new(), (0, 0))]);
+    running.stop().await;
+    // Nobody has committed: as after a kill before the first commit, what is written may come twice.
+    ground.config.ingest.group = "another".to_owned();
+    write_to(&ground, 1, 2).await;
+    let running = ground.ingest();
+    let expected = [0, 1].map(|partition| (String::new(), (partition, 0)));
+    assert_eq!(next(&mut valid, 2).await, expected);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_first_used_after_all_were_made_anew_is_of_their_epoch() {
+    let ground = Ground::start().await;
+    let mut valid = ground.follow(Topic::Valid);
+    let running = ground.ingest();
+    write_to(&ground, 0, 1).await;
+    assert_eq!(next(&mut valid, 1).await, [(String::new(), (0, 0))]);
+    running.stop().await;
+    make_raw_anew(&ground).await;
+    let running = ground.ingest();
+    write_to(&ground, 1, 2).await;
+    assert_eq!(next(&mut valid, 1).await, [("1".to_owned(), (1, 0))]);
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raw_log_that_has_lost_its_end_goes_on_behind_it() {
     let ground = Ground::start().await;
