@@ -106,6 +106,11 @@ impl Transactions {
         if was.is_some_and(|was| was != record.identity()) {
             return Err(ResponseError::ProducerFenced);
         }
+        if let State::Ending { is_commit } = record.state {
+            // It was decided, and then its disk refused: whoever comes now may not undo that.
+            self.carry_out(&mut inner, id, record.clone(), is_commit)?;
+            record = inner.records.get(id).cloned().unwrap_or(record);
+        }
         record.epoch = record.epoch.saturating_add(1);
         if record.state == State::Ongoing {
             self.end_record(&mut inner, id, record.clone(), false)?;

@@ -166,7 +166,9 @@ impl Story for Producers {
         if header.producer_id < 0 {
             return;
         }
-        self.forget_the_quietest();
+        if !self.by_id.contains_key(&header.producer_id) {
+            self.forget_the_quietest();
+        }
         let producer = self.by_id.entry(header.producer_id).or_insert_with(Producer::new);
         producer.note(header);
         if header.is_control() {

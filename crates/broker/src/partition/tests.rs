@@ -302,3 +302,22 @@ async fn an_append_wakes_who_waits_and_forgets_who_left() {
     partition.end_transaction(1, 0, true, 0).unwrap();
     stays.notified().await;
 }
+
+#[test]
+fn a_producer_that_is_known_pushes_nobody_out() {
+    let mut producers = Producers::default();
+    let mut offset = 0;
+    let mut note = |producer_id: i64, sequence: i32| {
+        let mut batch = BytesMut::from(&Sample::numbered(producer_id, 0, sequence).bytes()[..]);
+        batch::stamp_offset(&mut batch, offset);
+        offset += 1;
+        producers.note(&BatchHeader::read(&batch).unwrap(), &batch);
+    };
+    (0..10_000).for_each(|producer_id| note(producer_id, 0));
+    note(0, 1);
+    for (producer_id, base_offset) in [(0, 0), (1, 1)] {
+        let again = Sample::numbered(producer_id, 0, 0).bytes();
+        let found = producers.admit(&BatchHeader::read(&again).unwrap());
+        assert_eq!(found, Ok(Sequence::Repeat { base_offset }));
+    }
+}

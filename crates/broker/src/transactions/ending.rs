@@ -66,7 +66,7 @@ impl Transactions {
         self.carry_out(inner, id, record, is_commit)
     }
 
-    fn carry_out(
+    pub(super) fn carry_out(
         &self,
         inner: &mut Inner,
         id: &str,
@@ -110,8 +110,12 @@ impl Transactions {
 
     /// Aborts what stands open in a log and belongs to no transaction, so that readers are not held up for ever.
     pub(super) fn abort_unknown(&self, inner: &Inner) {
-        let ongoing = inner.records.values().filter(|record| record.state == State::Ongoing);
-        let known: HashSet<i64> = ongoing.map(|record| record.producer_id).collect();
+        let is_known = |record: &&Record| match record.state {
+            State::Ongoing | State::Ending { .. } => true,
+            State::Empty | State::Ended { .. } => false,
+        };
+        let known = inner.records.values().filter(is_known).map(|record| record.producer_id);
+        let known: HashSet<i64> = known.collect();
         let now_ms = self.clock.now_ms();
         for (topic, partition) in self.all_partitions() {
             for (producer_id, epoch) in partition.open_transactions() {

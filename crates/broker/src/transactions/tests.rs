@@ -280,3 +280,36 @@ fn an_epoch_that_cannot_rise_makes_a_new_producer_id() {
     assert_ne!(next.producer_id, first.producer_id);
     bench.transactions.sync().unwrap();
 }
+
+/// A transaction on both partitions whose commit was decided and then refused by the disk of the first.
+fn decided() -> (Bench, Identity) {
+    let bench = Bench::new();
+    let who = bench.take_over("a");
+    for partition in 0..2 {
+        bench.add("a", who, partition).unwrap();
+        bench.append("a", who, partition, 0).unwrap();
+    }
+    bench.catalog.partition("t", 0).unwrap().close();
+    let refused = bench.transactions.end("a", who, true);
+    assert_eq!(refused, Err(ResponseError::KafkaStorageError));
+    (bench, who)
+}
+
+#[test]
+fn a_successor_does_not_undo_what_was_decided() {
+    let (bench, _) = decided();
+    let refused = bench.transactions.take_over("a", 60_000, None);
+    assert_eq!(refused, Err(ResponseError::KafkaStorageError));
+    let bench = bench.restart();
+    assert_eq!((bench.readable(0), bench.readable(1)), ((2, 0), (2, 0)), "committed, both");
+    bench.take_over("a");
+}
+
+#[test]
+fn what_was_decided_is_not_taken_for_unknown() {
+    let (bench, _) = decided();
+    bench.transactions.abort_unknown(&bench.transactions.inner.lock());
+    assert_eq!(bench.readable(1), (0, 0), "still open");
+    let bench = bench.restart();
+    assert_eq!(bench.readable(1), (2, 0), "committed");
+}
