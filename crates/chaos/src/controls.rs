@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use upnext_features::Weakened;
-
 use crate::crowd::Habits;
 use crate::drive::{self, Course};
+use crate::lack::Lack;
 use crate::plan::{self, Kind, Planned};
 use crate::report::Report;
 use crate::scene::Settings;
@@ -16,6 +15,8 @@ const EVENTS: u64 = 40_000;
 const USERS: u64 = 1_000;
 /// Between two commits a bot tells more than a user remembers, so that ids alone do not recognise a repeat.
 const COMMIT_MS: u64 = 6_000;
+/// What is committed too early is acknowledged soon after: so it is committed all the time.
+const COMMIT_EARLY_MS: u64 = 100;
 /// Longer than the session of a group's member that was killed.
 const PEACE: Duration = Duration::from_secs(14);
 const BOUND: Duration = Duration::from_secs(300);
@@ -27,21 +28,29 @@ const BOUND: Duration = Duration::from_secs(300);
 pub(crate) async fn run(
     directory: &Path,
     settings: &Settings,
-    modes: &[Weakened],
+    modes: &[Lack],
     seed: u64,
-) -> anyhow::Result<Vec<(Weakened, Report)>> {
+) -> anyhow::Result<Vec<(Lack, Report)>> {
     let habits =
         Habits { users: USERS, events: EVENTS, repeat_every: 0, bot_every: 2, erase_every: 0 };
     let course = Course { seed, plan: plan(seed), habits, bound: BOUND };
     let mut reports = Vec::new();
     for mode in modes {
         println!("== {}", mode.name());
-        let settings = Settings { weakened: Some(*mode), commit_ms: COMMIT_MS, ..settings.clone() };
+        let commit_ms = commit_ms(*mode);
+        let settings = Settings { weakened: Some(*mode), commit_ms, ..settings.clone() };
         let report = drive::run(&directory.join(mode.name()), &settings, &course).await?;
         println!("{report}\n");
         reports.push((*mode, report));
     }
     Ok(reports)
+}
+
+fn commit_ms(mode: Lack) -> u64 {
+    match mode {
+        Lack::Nothing | Lack::Features(_) => COMMIT_MS,
+        Lack::Ingest(_) => COMMIT_EARLY_MS,
+    }
 }
 
 /// After workers were killed comes peace until their partitions move on: a loss of state before that would be replayed
@@ -57,25 +66,26 @@ fn plan(seed: u64) -> Vec<Planned> {
 }
 
 /// Whether the whole daemon was right and each weakened one was found wrong.
-pub(crate) fn hold(reports: &[(Weakened, Report)]) -> bool {
-    reports.iter().all(|(mode, report)| report.is_right == (*mode == Weakened::None))
+pub(crate) fn hold(reports: &[(Lack, Report)]) -> bool {
+    reports.iter().all(|(mode, report)| report.is_right == (*mode == Lack::Nothing))
 }
 
 /// One line a mode.
-pub(crate) fn table(reports: &[(Weakened, Report)]) -> String {
+pub(crate) fn table(reports: &[(Lack, Report)]) -> String {
     let mut lines = vec![format!(
-        "{:<24}{:>12}{:>12}{:>14}{:>10}",
-        "guard taken out", "wrong users", "wrong items", "signals lost", "found"
+        "{:<24}{:>12}{:>12}{:>14}{:>15}{:>10}",
+        "guard taken out", "wrong users", "wrong items", "signals lost", "wrong records", "found"
     )];
     for (mode, report) in reports {
         let found = &report.verdict;
         let state = if report.is_right { "right" } else { "wrong" };
         lines.push(format!(
-            "{:<24}{:>12}{:>12}{:>14}{:>10}",
+            "{:<24}{:>12}{:>12}{:>14}{:>15}{:>10}",
             mode.name(),
             format!("{}/{}", found.wrong_users, found.users),
             format!("{}/{}", found.wrong_items, found.items),
             found.lost_signals,
+            found.flaws.values().sum::<u64>(),
             state
         ));
     }

@@ -3,24 +3,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use upnext_common::clock::Clock;
-use upnext_common::config;
-use upnext_common::topic::Topic;
-use upnext_kafka::admin;
-use upnext_store::{Reader, Stage};
 
 use crate::crowd::{Crowd, Habits};
 use crate::faults::Ending;
 use crate::load::{Load, Pace};
 use crate::plan::{Kind, Planned};
 use crate::report::{Report, Told};
-use crate::scene::{PREFIX, Scene, Settings};
+use crate::scene::{Scene, Settings};
+use crate::settle::settled;
 use crate::verify;
 
 const POLL: Duration = Duration::from_millis(250);
-/// Nothing has moved for so many looks in a row: it is over.
-const QUIET_LOOKS: u32 = 12;
 /// Load before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// About the time that a fault takes itself.
@@ -78,18 +73,19 @@ async fn course_of(
     run.peace().await?;
     run.told.say("the faults are over, the rest of the load follows");
     let Run { mut scene, load, mut told, .. } = run;
-    let sent = load.finish().await?;
-    told.say(&format!("{} records are sent and acknowledged", sent.records));
+    let ledger = load.finish().await?;
+    told.say(&format!("{} records are sent and acknowledged", ledger.len()));
     told.deaths = settled(&mut scene).await?;
     told.say("everything has been read, now the log is replayed");
-    let mut verdict = verify::verify(&scene, sent).await?;
+    told.say(&format!("{} rebuilds took their state into service", scene.rebuild.done));
+    let mut verdict = verify::verify(&scene, &ledger).await?;
     if verdict.has_open_records() {
         // The look was taken between two rebalances.
         told.say("not every record has its outcome yet, once more");
         settled(&mut scene).await?;
-        verdict = verify::verify(&scene, sent).await?;
+        verdict = verify::verify(&scene, &ledger).await?;
     }
-    Ok(told.report(sent, verdict))
+    Ok(told.report(&ledger, verdict))
 }
 
 struct Run {
@@ -115,6 +111,7 @@ impl Run {
             self.endings.push((Clock::system().instant() + after, planned.kind, ending));
         }
         self.scene.revive()?;
+        self.scene.rebuild.goes_on()?;
         Ok(())
     }
 
@@ -155,6 +152,7 @@ fn class_of(kind: Kind) -> Option<u8> {
     match kind {
         Kind::IngestFreeze => Some(0),
         Kind::FeaturesFreeze | Kind::Rebalance => Some(1),
+        Kind::RegistryAway => Some(2),
         Kind::IngestKill
         | Kind::FeaturesKill
         | Kind::FeaturesKillBrokerMute
@@ -167,48 +165,8 @@ fn class_of(kind: Kind) -> Option<u8> {
         | Kind::SplitBrain
         | Kind::Flushall
         | Kind::ConnectionCut
+        | Kind::Rebuild
         | Kind::Repeats
         | Kind::Late => None,
     }
-}
-
-/// Waits until both stages have read all there is and nothing moves any more. Gives which processes ended by
-/// themselves, and how often.
-async fn settled(scene: &mut Scene) -> anyhow::Result<Vec<(String, u32)>> {
-    let url = format!("redis://{}", scene.master().address);
-    let redis = config::Redis { read_timeout_ms: 2_000, ..config::Redis::default() };
-    let store = Reader::connect(&url, &redis, Clock::system())?;
-    let mut before = None;
-    let mut quiet = 0;
-    let mut deaths;
-    loop {
-        tokio::time::sleep(POLL).await;
-        deaths = scene.revive()?;
-        let now = look(&scene.brokers, &store).await;
-        quiet = if now.is_some() && now == before { quiet + 1 } else { 0 };
-        before = now;
-        if quiet >= QUIET_LOOKS {
-            return Ok(deaths);
-        }
-        if deaths.iter().any(|(_, count)| *count > 200) {
-            bail!("a process does not stay up: {deaths:?}");
-        }
-    }
-}
-
-/// Ends of the topics, when both stages have reached theirs.
-async fn look(brokers: &str, store: &Reader) -> Option<Vec<Vec<i64>>> {
-    let mut ends = Vec::new();
-    for topic in [Topic::Events, Topic::Valid, Topic::DeadLetters, Topic::Signals] {
-        ends.push(admin::end_offsets(brokers, &topic.name(PREFIX)).await.ok()?);
-    }
-    for (stage, ends) in [(Stage::Users, &ends[1]), (Stage::Items, &ends[3])] {
-        for (end, partition) in ends.iter().zip(0..) {
-            let stored = store.watermark(stage, partition).await.ok()?;
-            if stored.map_or(0, |stored| stored.next_offset) < *end {
-                return None;
-            }
-        }
-    }
-    Some(ends)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::die::Die;
 use crate::load::Load;
+use crate::newcomer;
 use crate::plan::{Kind, Planned};
 use crate::process::signal;
 use crate::scene::{Scene, WORKERS};
@@ -16,11 +17,14 @@ const FOLLOW_BOUND: Duration = Duration::from_secs(15);
 /// How long is waited for the bytes that a connection is cut after.
 const CUT_BOUND: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(20);
+/// Events under a schema that was never seen before.
+const NEWCOMERS: u64 = 40;
 
 /// How a fault that goes on in the background ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Thaw { pid: u32 },
+    StartRegistry,
     StartWorker(usize),
     EndWorker(usize),
 }
@@ -65,12 +69,14 @@ impl Scene {
             Kind::RedisFreeze => self.freeze_redis(&mut die).await,
             Kind::BrokerKill => self.kill_broker(&mut die).await,
             Kind::BrokerFreeze => self.freeze_broker(&mut die).await,
+            Kind::RegistryAway => self.take_registry(&mut die, load).await,
             Kind::AofCut => self.restart_redis(1 << (8 + die.roll(12))).await,
             Kind::Failover => self.fail_over(&mut die).await,
             Kind::SplitBrain => self.split(&mut die).await,
             Kind::Flushall => self.empty(&mut die).await,
             Kind::ConnectionCut => Ok(self.cut_connection(&mut die).await),
             Kind::Rebalance => self.rebalance(&mut die).await,
+            Kind::Rebuild => Ok(Struck::over(self.rebuild.strike().await?)),
             Kind::Repeats => {
                 let count = 100 + die.roll(400);
                 load.repeat(count);
@@ -93,6 +99,7 @@ impl Scene {
             Ending::Thaw { pid } if self.runs(*pid) => signal(*pid, "CONT").await,
             // It was killed meanwhile.
             Ending::Thaw { .. } => Ok(()),
+            Ending::StartRegistry => self.registry.spawn(),
             Ending::StartWorker(number) => self.workers[*number].process.spawn(),
             Ending::EndWorker(number) => {
                 self.workers[*number].process.end(TERM_BOUND).await.map(|_| ())
@@ -102,7 +109,7 @@ impl Scene {
 
     fn runs(&self, pid: u32) -> bool {
         let workers = self.workers.iter().map(|worker| &worker.process);
-        let mut all = self.ingests.iter().chain(workers);
+        let mut all = self.ingests.iter().chain(workers).chain([&self.registry]);
         all.any(|process| process.pid() == Some(pid))
     }
 
@@ -172,9 +179,9 @@ impl Scene {
 
     async fn kill_broker(&mut self, die: &mut Die) -> anyhow::Result<Struck> {
         let wait = die.wait(100..1_500);
-        self.services.kill().await?;
+        self.broker.kill().await?;
         tokio::time::sleep(wait).await;
-        self.services.spawn()?;
+        self.broker.spawn()?;
         Ok(Struck::over(format!("away for {wait:?}")))
     }
 
@@ -187,10 +194,30 @@ impl Scene {
     }
 
     async fn signal_broker(&self, name: &str) -> anyhow::Result<()> {
-        match self.services.pid() {
+        match self.broker.pid() {
             Some(pid) => signal(pid, name).await,
             None => Ok(()),
         }
+    }
+
+    /// What ingest knows serves on; what it has not asked for yet has to wait.
+    async fn take_registry(&mut self, die: &mut Die, load: &Load) -> anyhow::Result<Struck> {
+        let id = newcomer::register(&*self.registry_client()?, die.roll(1 << 40)).await?;
+        let wait = die.wait(1_000..5_000);
+        let is_frozen = die.one_in(2);
+        let ending = match self.registry.pid() {
+            Some(pid) if is_frozen => {
+                signal(pid, "STOP").await?;
+                Ending::Thaw { pid }
+            }
+            Some(_) | None => {
+                self.registry.kill().await?;
+                Ending::StartRegistry
+            }
+        };
+        load.use_schema(id, NEWCOMERS);
+        let detail = format!("for {wait:?}, frozen: {is_frozen}, new schema {id}");
+        Ok(Struck::until(detail, wait, ending))
     }
 
     /// The replica stops hearing of writes, and a while later it is the master.

@@ -3,35 +3,22 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use upnext_common::generation::Generation;
 use upnext_common::item::{ItemHash, stable_hash};
-use upnext_common::position::{SOURCE_OFFSET, SOURCE_PARTITION};
 use upnext_common::topic::Topic;
-use upnext_contract::letter::said as letter_said;
 use upnext_contract::{Decoder, unframe};
 use upnext_kafka::{Record, scan};
 use upnext_state::replay::{Replay, SignalReplay};
 use upnext_state::signal::{SignalBatch, SignalEntry};
 use upnext_state::{Applied, ItemState};
 
+use crate::ledger::Ledger;
+use crate::outcomes::{Outcomes, Source};
 use crate::scene::{PREFIX, Scene};
 
-/// Partition and offset in the raw topic.
-pub(crate) type Source = (i32, i64);
-
 /// What one pass over the topics says.
-#[derive(Default)]
-pub(crate) struct Logs {
-    pub(crate) raw: BTreeSet<Source>,
-    /// Raw positions of valid records.
-    pub(crate) valid: BTreeSet<Source>,
-    /// Raw positions of what ingest rejected.
-    pub(crate) dead: BTreeSet<Source>,
-    /// Raw positions of what features found too late.
-    pub(crate) late: BTreeSet<Source>,
-    /// What has to be there.
-    pub(crate) due_late: BTreeSet<Source>,
-    /// Records that stand in the valid topic or in the dead letters once more.
-    pub(crate) repeats: u64,
+pub(crate) struct Logs<'a> {
+    pub(crate) outcomes: Outcomes<'a>,
     /// Events that their users had told before.
     pub(crate) duplicates: u64,
     pub(crate) replay: Replay,
@@ -40,9 +27,13 @@ pub(crate) struct Logs {
     pub(crate) said: Signals,
     pub(crate) heard: Signals,
     pub(crate) signal_repeats: u64,
-    /// Repeats of signals that say something else than the first time.
+    /// Repeats of signals that say something else than the first time, and the first of them in words.
     pub(crate) contradictions: u64,
+    pub(crate) told: Vec<String>,
 }
+
+/// Contradictions that are told one by one.
+const TOLD_MAX: u64 = 4;
 
 /// By partition of valid events, and of signals: in the order of positions.
 pub(crate) type Signals = BTreeMap<(i32, i32), Vec<Said>>;
@@ -64,43 +55,64 @@ impl Said {
     }
 }
 
-impl Logs {
+impl<'a> Logs<'a> {
     /// Reads all four topics.
     ///
     /// # Errors
     /// When one cannot be read, or holds what nobody could have written.
-    pub(crate) async fn read(scene: &Scene) -> anyhow::Result<Self> {
-        let mut logs = Self::default();
-        let mut raw = BTreeSet::new();
-        each(scene, Topic::Events, async |record| {
-            raw.insert((record.partition, record.offset));
+    pub(crate) async fn read(
+        scene: &Scene,
+        generation: Generation,
+        ledger: &'a Ledger,
+    ) -> anyhow::Result<Self> {
+        let signals = generation.signals(PREFIX);
+        let mut logs = Self {
+            outcomes: Outcomes::new(ledger),
+            duplicates: 0,
+            replay: Replay::default(),
+            items: HashMap::new(),
+            said: Signals::new(),
+            heard: Signals::new(),
+            signal_repeats: 0,
+            contradictions: 0,
+            told: Vec::new(),
+        };
+        let outcomes = &mut logs.outcomes;
+        let take = async |record: Record| {
+            outcomes.raw(&record);
             Ok(())
-        })
-        .await?;
-        logs.raw = raw;
-        logs.read_valid(scene).await?;
-        each(scene, Topic::DeadLetters, async |record| logs.take_letter(&record)).await?;
-        logs.read_signals(scene).await?;
+        };
+        each(scene, &Topic::Events.name(PREFIX), take).await?;
+        let due_late = logs.read_valid(scene, &signals).await?;
+        let outcomes = &mut logs.outcomes;
+        let take = async |letter: Record| {
+            outcomes.letter(&letter);
+            Ok(())
+        };
+        each(scene, &Topic::DeadLetters.name(PREFIX), take).await?;
+        logs.outcomes.conclude(&due_late);
+        logs.read_signals(scene, &signals).await?;
         Ok(logs)
     }
 
-    async fn read_valid(&mut self, scene: &Scene) -> anyhow::Result<()> {
-        let decoder = Decoder::new(scene.registry()?);
-        let signals = Topic::Signals.name(PREFIX);
-        let partitions = scan::stretches(&scene.brokers, &signals, None).await?.len() as u64;
-        let mut last = HashMap::<Source, i64>::new();
+    /// Gives the raw positions of what has to be dead for being late.
+    async fn read_valid(
+        &mut self,
+        scene: &Scene,
+        signals: &str,
+    ) -> anyhow::Result<BTreeSet<Source>> {
+        let decoder = Decoder::new(scene.registry_client()?);
+        let partitions = scan::stretches(&scene.brokers, signals, None).await?.len() as u64;
+        let mut due_late = BTreeSet::new();
         let take = async |record: Record| {
-            let source = source_of(&record)?;
-            self.repeats += u64::from(!self.valid.insert(source));
-            let newest = last.entry((record.partition, source.0.into())).or_insert(-1);
-            if source.1 <= *newest {
+            let taken = self.outcomes.valid(&record);
+            if !taken.is_news {
                 return Ok(());
             }
-            *newest = source.1;
             let event = decoder.event(record.value.as_deref().unwrap_or_default()).await?;
             let replayed = self.replay.apply_at(&event, record.timestamp_ms, record.offset);
             match replayed.applied {
-                Applied::TooLate => drop(self.due_late.insert(source)),
+                Applied::TooLate => due_late.extend(taken.source),
                 Applied::Duplicate => self.duplicates += 1,
                 Applied::Counted | Applied::Replayed => {}
             }
@@ -112,21 +124,11 @@ impl Logs {
             }
             Ok(())
         };
-        each(scene, Topic::Valid, take).await
+        each(scene, &Topic::Valid.name(PREFIX), take).await?;
+        Ok(due_late)
     }
 
-    fn take_letter(&mut self, letter: &Record) -> anyhow::Result<()> {
-        let says = |name| letter_said(&letter.headers, name).unwrap_or_default();
-        let source = (says("partition").parse()?, says("offset").parse()?);
-        if says("reason") == "late" && says("stage") == "stream" {
-            self.late.insert(source);
-        } else {
-            self.repeats += u64::from(!self.dead.insert(source));
-        }
-        Ok(())
-    }
-
-    async fn read_signals(&mut self, scene: &Scene) -> anyhow::Result<()> {
+    async fn read_signals(&mut self, scene: &Scene, topic: &str) -> anyhow::Result<()> {
         let mut partitions = BTreeMap::<i32, SignalReplay>::new();
         let take = async |record: Record| {
             let (_, payload) = unframe(record.value.as_deref().unwrap_or_default())?;
@@ -141,12 +143,25 @@ impl Logs {
                 }
                 self.signal_repeats += 1;
                 let first = heard.binary_search_by_key(&said.position, |known| known.position);
-                let is_same = first.is_ok_and(|at| heard[at] == said);
-                self.contradictions += u64::from(!is_same);
+                if first.is_ok_and(|at| heard[at] == said) {
+                    continue;
+                }
+                self.contradictions += 1;
+                if self.contradictions <= TOLD_MAX {
+                    let (place, offset) = (batch.source_partition, record.offset);
+                    let is_due = self.said.get(&(place, record.partition));
+                    let is_due = is_due.is_some_and(|due| due.binary_search(&said).is_ok());
+                    let known = first.ok().map(|at| heard[at]);
+                    let partition = record.partition;
+                    self.told.push(format!(
+                        "signal of valid partition {place} repeated in {partition} at {offset}: {said:?}, \
+                         before {known:?}, due {is_due}"
+                    ));
+                }
             }
             Ok(())
         };
-        each(scene, Topic::Signals, take).await?;
+        each(scene, topic, take).await?;
         self.items = partitions.into_values().flat_map(|replay| replay.items).collect();
         Ok(())
     }
@@ -176,21 +191,15 @@ pub(crate) fn difference(first: &[Said], second: &[Said]) -> (Vec<Said>, Vec<Sai
 
 async fn each(
     scene: &Scene,
-    topic: Topic,
+    topic: &str,
     mut take: impl AsyncFnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let name = topic.name(PREFIX);
-    let stretches = scan::stretches(&scene.brokers, &name, None).await?;
-    let mut records = scan::read(&scene.brokers, &name, &stretches)?;
+    let stretches = scan::stretches(&scene.brokers, topic, None).await?;
+    let mut records = scan::read(&scene.brokers, topic, &stretches)?;
     while let Some(record) = records.recv().await {
         take(record?).await?;
     }
     Ok(())
-}
-
-fn source_of(record: &Record) -> anyhow::Result<Source> {
-    let text = |name| std::str::from_utf8(record.header(name).unwrap_or_default());
-    Ok((text(SOURCE_PARTITION)?.parse()?, text(SOURCE_OFFSET)?.parse()?))
 }
 
 #[cfg(test)]

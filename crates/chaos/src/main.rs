@@ -1,7 +1,8 @@
 //! `upnext-chaos`: real processes under load and faults, then a verifier that replays the log. For development only.
 //!
 //! Reading order: what comes (`plan`, `crowd`), what runs (`scene` of `process`, `redis` and `proxy`), what happens
-//! (`drive`, `load`, `faults`), what has to be true (`logs`, `verify`), what is said (`report`, `controls`).
+//! (`drive`, `load` with `ledger`, `garbage` and `newcomer`, `faults`, `settle`), what has to be true (`outcomes`, `logs`,
+//! `verify`), what is said (`report`, `controls`).
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
@@ -12,10 +13,17 @@ mod process;
 mod aof;
 mod redis;
 mod proxy;
+mod lack;
+mod rebuilding;
 mod scene;
+mod ledger;
+mod garbage;
+mod newcomer;
 mod load;
 mod faults;
+mod settle;
 mod drive;
+mod outcomes;
 mod logs;
 mod verify;
 mod report;
@@ -28,10 +36,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use upnext_features::Weakened;
 
 use crowd::Habits;
 use drive::Course;
+use lack::Lack;
 use plan::Kind;
 use report::Report;
 use scene::Settings;
@@ -39,6 +47,8 @@ use scene::Settings;
 const EXIT_WRONG: u8 = 1;
 const EXIT_USAGE: u8 = 64;
 const EXIT_UNAVAILABLE: u8 = 69;
+/// Groups of keys, by the seed.
+const KEY_GROUPS: [u32; 3] = [1, 4, 16];
 /// Between two commits of ingest: a kill repeats some hundred records.
 const COMMIT_MS: u64 = 500;
 
@@ -68,10 +78,13 @@ struct Arguments {
     events: u64,
     #[arg(long, default_value_t = 5_000)]
     users: u64,
+    /// Groups that keys in Redis fall into; unset: 1, 4 or 16, by the seed.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    key_groups: Option<u32>,
     /// The run is given up after this.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Take one guard out of the features daemon and expect to find it wrong: `all` or the name of a mode.
+    /// Take one guard out of a daemon and expect to find it wrong: `all` or the name of a mode.
     #[arg(long, value_name = "MODE")]
     weaken: Option<String>,
     /// Write what was found as JSON.
@@ -89,9 +102,13 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Role {
     #[command(hide = true)]
-    Services(roles::ServicesArgs),
+    Broker(roles::ServerArgs),
     #[command(hide = true)]
-    Features(roles::FeaturesArgs),
+    Registry(roles::ServerArgs),
+    #[command(hide = true)]
+    Features(roles::DaemonArgs),
+    #[command(hide = true)]
+    Ingest(roles::DaemonArgs),
 }
 
 fn main() -> ExitCode {
@@ -116,8 +133,10 @@ fn main() -> ExitCode {
 
 async fn dispatch(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.role.take() {
-        Some(Role::Services(args)) => roles::services(args).await.map(|()| ExitCode::SUCCESS),
+        Some(Role::Broker(args)) => roles::broker(args).await.map(|()| ExitCode::SUCCESS),
+        Some(Role::Registry(args)) => roles::registry(args).await.map(|()| ExitCode::SUCCESS),
         Some(Role::Features(args)) => roles::features(args).await.map(|()| ExitCode::SUCCESS),
+        Some(Role::Ingest(args)) => roles::ingest(args).await.map(|()| ExitCode::SUCCESS),
         None => harness(arguments).await,
     }
 }
@@ -148,10 +167,12 @@ async fn harness(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Whether everything is as it should be.
 async fn judge(
     arguments: &Arguments,
-    modes: Option<Vec<Weakened>>,
+    modes: Option<Vec<Lack>>,
     directory: &Path,
 ) -> anyhow::Result<bool> {
-    let settings = Settings { binary: binary(arguments)?, weakened: None, commit_ms: COMMIT_MS };
+    let key_groups = arguments.key_groups.unwrap_or_else(|| key_groups_of(arguments.seed));
+    let binary = binary(arguments)?;
+    let settings = Settings { binary, weakened: None, commit_ms: COMMIT_MS, key_groups };
     let (is_good, reports) = if let Some(modes) = modes {
         let found = controls::run(directory, &settings, &modes, arguments.seed).await?;
         println!("{}", controls::table(&found));
@@ -178,12 +199,16 @@ fn course(arguments: &Arguments) -> Course {
     }
 }
 
+fn key_groups_of(seed: u64) -> u32 {
+    KEY_GROUPS[(seed % KEY_GROUPS.len() as u64) as usize]
+}
+
 /// The whole daemon first: what it is put through has to be fair.
-fn modes(name: &str) -> Result<Vec<Weakened>, String> {
-    let mut modes = vec![Weakened::None];
+fn modes(name: &str) -> Result<Vec<Lack>, String> {
+    let mut modes = vec![Lack::Nothing];
     match name {
-        "all" => modes.extend(Weakened::ALL),
-        name => modes.extend(Some(roles::weakened(name)?).filter(|mode| *mode != Weakened::None)),
+        "all" => modes.extend(Lack::all()),
+        name => modes.extend(Some(Lack::named(name)?).filter(|lack| *lack != Lack::Nothing)),
     }
     Ok(modes)
 }
@@ -201,14 +226,16 @@ fn binary(arguments: &Arguments) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use upnext_features::Weakened;
+
     use super::*;
 
     #[test]
     fn a_weakened_run_is_preceded_by_a_whole_one() {
-        assert_eq!(modes("none"), Ok(vec![Weakened::None]));
-        let naive = Weakened::NaiveIncrements;
-        assert_eq!(modes("naive-increments"), Ok(vec![Weakened::None, naive]));
-        assert_eq!(modes("all").map(|modes| modes.len()), Ok(6));
+        assert_eq!(modes("none"), Ok(vec![Lack::Nothing]));
+        let naive = Lack::Features(Weakened::NaiveIncrements);
+        assert_eq!(modes("naive-increments"), Ok(vec![Lack::Nothing, naive]));
+        assert_eq!(modes("all").map(|modes| modes.len()), Ok(10));
         assert!(modes("anything").is_err());
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     RedisFreeze,
     BrokerKill,
     BrokerFreeze,
+    /// kill -9 or SIGSTOP of the registry alone, just when events come under a schema that nobody has asked for yet.
+    RegistryAway,
     /// kill -9 of Redis, and the tail of its append-only file is gone: as after a power cut.
     AofCut,
     /// A replica that misses the newest writes becomes the master.
@@ -31,6 +33,8 @@ pub(crate) enum Kind {
     ConnectionCut,
     /// A worker leaves by SIGTERM and comes back, or one more comes and leaves.
     Rebalance,
+    /// All state is made anew beside what serves and takes its place; one that goes on is killed and continued.
+    Rebuild,
     /// The producer sends its newest events once more, ids and all.
     Repeats,
     /// The producer sends a burst of events from long ago.
@@ -38,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::IngestKill,
         Self::IngestFreeze,
         Self::FeaturesKill,
@@ -48,12 +52,14 @@ impl Kind {
         Self::RedisFreeze,
         Self::BrokerKill,
         Self::BrokerFreeze,
+        Self::RegistryAway,
         Self::AofCut,
         Self::Failover,
         Self::SplitBrain,
         Self::Flushall,
         Self::ConnectionCut,
         Self::Rebalance,
+        Self::Rebuild,
         Self::Repeats,
         Self::Late,
     ];
@@ -80,12 +86,14 @@ impl Kind {
             Self::RedisFreeze => "redis frozen",
             Self::BrokerKill => "broker killed",
             Self::BrokerFreeze => "broker frozen",
+            Self::RegistryAway => "registry away",
             Self::AofCut => "aof tail cut",
             Self::Failover => "failover to a lagging replica",
             Self::SplitBrain => "split brain",
             Self::Flushall => "flushall",
             Self::ConnectionCut => "connection cut in a pipeline",
             Self::Rebalance => "rebalance",
+            Self::Rebuild => "rebuild",
             Self::Repeats => "producer repeats",
             Self::Late => "late events",
         }
@@ -110,7 +118,7 @@ pub(crate) fn plan(kinds: &[Kind], count: usize, seed: u64) -> Vec<Planned> {
         let mut round = kinds.to_vec();
         die.shuffle(&mut round);
         for kind in round.into_iter().take(count - planned.len()) {
-            let after = die.wait(500..4_500);
+            let after = die.wait(200..2_600);
             planned.push(Planned { kind, after, seed: die.roll(u64::MAX) });
         }
     }
@@ -136,7 +144,7 @@ mod tests {
             let mut counts = BTreeMap::new();
             for planned in plan(&Kind::ALL, 50, seed) {
                 *counts.entry(planned.kind).or_insert(0) += 1;
-                assert!((500..4_500).contains(&planned.after.as_millis()));
+                assert!((200..2_600).contains(&planned.after.as_millis()));
             }
             assert_eq!(counts.len(), Kind::ALL.len());
             assert!(counts.values().all(|count| (2..=3).contains(count)), "{counts:?}");

@@ -68,6 +68,14 @@ impl Process {
         Ok(false)
     }
 
+    /// Whether it ended by itself since this was last asked, and if so, whether it ended well.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<bool>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let Some(status) = child.try_wait()? else { return Ok(None) };
+        self.child = None;
+        Ok(Some(status.success()))
+    }
+
     /// Starts it again where it died by itself. Gives how often that has happened.
     pub(crate) fn revive(&mut self) -> anyhow::Result<u32> {
         let has_ended = match &mut self.child {

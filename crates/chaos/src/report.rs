@@ -8,7 +8,8 @@ use std::time::Instant;
 use serde::Serialize;
 use upnext_common::clock::Clock;
 
-use crate::load::Sent;
+use crate::ledger::Ledger;
+use crate::outcomes::Flaw;
 use crate::plan::Kind;
 use crate::verify::Verdict;
 
@@ -37,7 +38,7 @@ impl Told {
         self.say(&format!("fault {number}: {}: {detail} ({sent} events sent)", kind.name()));
     }
 
-    pub(crate) fn report(self, sent: Sent, verdict: Verdict) -> Report {
+    pub(crate) fn report(self, ledger: &Ledger, verdict: Verdict) -> Report {
         let seconds = self.seconds();
         let faults = self.faults.into_iter().map(|(kind, count)| (kind.name(), count));
         Report {
@@ -45,8 +46,8 @@ impl Told {
             seconds,
             load_average: load_average(),
             faults: faults.collect(),
-            sent: sent.records,
-            garbage: sent.garbage,
+            sent: ledger.len(),
+            garbage: ledger.dead(),
             ended_by_themselves: self.deaths.into_iter().collect(),
             is_right: verdict.is_right(),
             verdict,
@@ -108,19 +109,17 @@ impl fmt::Display for Report {
             ("repeats by the producer", found.duplicates),
             ("signals, each once", found.signals),
             ("repeats of signals after crashes", found.signal_repeats),
+            ("generation compared", u64::from(found.generation)),
             ("users compared", found.users),
             ("items compared", found.items),
             ("wrong users", found.wrong_users),
             ("wrong items", found.wrong_items),
-            ("records lost by the producer", found.lost_records),
-            ("records without outcome", found.open_records),
-            ("records with an odd outcome", found.odd_records),
-            ("late letters missing or odd", found.wrong_letters),
             ("signals lost", found.lost_signals),
             ("signals nobody said", found.foreign_signals),
             ("repeated signals that differ", found.contradictions),
         ];
-        for (what, count) in rows {
+        let flaws = Flaw::ALL.iter().map(|flaw| (flaw.name(), found.flaws[flaw.name()]));
+        for (what, count) in rows.into_iter().chain(flaws) {
             writeln!(out, "{what:<36}{count:>12}")?;
         }
         for (name, count) in &self.ended_by_themselves {

@@ -1,4 +1,4 @@
-//! Everything that runs: broker and registry, two ingests, the features workers, two Redis and the proxies between.
+//! Everything that runs: broker, registry, two ingests, the features workers, two Redis and the proxies between.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,18 +11,23 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 use upnext_common::clock::Clock;
 use upnext_common::config;
+use upnext_common::generation::Generation;
 use upnext_contract::{Encoder, RegistryClient};
-use upnext_features::Weakened;
 use upnext_kafka::admin;
+use upnext_store::{Generations, Reader};
 
+use crate::lack::Lack;
 use crate::process::{Process, Recipe};
 use crate::proxy::Proxy;
+use crate::rebuilding::Rebuilding;
 use crate::redis::Node;
 
 pub(crate) const PREFIX: &str = "upnext.";
 const START_BOUND: Duration = Duration::from_secs(30);
 const LINK_BOUND: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
+/// Longest wait for one answer of Redis where it is only looked at.
+const READ_MS: u64 = 5_000;
 const INGESTS: usize = 2;
 /// Features workers that run; one more comes and goes.
 pub(crate) const WORKERS: usize = 2;
@@ -32,19 +37,24 @@ pub(crate) const WORKERS: usize = 2;
 pub(crate) struct Settings {
     /// The `upnext` binary.
     pub(crate) binary: PathBuf,
-    /// Run the features daemon in this program, without that guard; `None`: `upnext features`.
-    pub(crate) weakened: Option<Weakened>,
+    /// Run the daemons in this program, one of them without that guard; `None`: `upnext`.
+    pub(crate) weakened: Option<Lack>,
     /// Longest time between two commits of ingest, and so how much it repeats after a crash.
     pub(crate) commit_ms: u64,
+    /// Groups that keys in Redis fall into.
+    pub(crate) key_groups: u32,
 }
 
 pub(crate) struct Scene {
     pub(crate) directory: PathBuf,
     pub(crate) brokers: String,
     registry_url: String,
-    pub(crate) services: Process,
+    pub(crate) broker: Process,
+    pub(crate) registry: Process,
     pub(crate) ingests: Vec<Process>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) rebuild: Rebuilding,
+    redis: config::Redis,
     pub(crate) nodes: [Node; 2],
     /// Which of the nodes is the master.
     pub(crate) master: usize,
@@ -70,7 +80,8 @@ impl Scene {
         let registry_url = format!("http://127.0.0.1:{}", ports.registry);
         let config = directory.join("upnext.toml");
         std::fs::write(&config, text(&brokers, &registry_url, settings))?;
-        let services = Process::start("broker and registry", services(directory, &ports)?)?;
+        let broker = Process::start("broker", server("broker", directory, ports.broker)?)?;
+        let registry = Process::start("registry", server("registry", directory, ports.registry)?)?;
         let [first, second] = ports.redis;
         let nodes = [
             Node::start("redis-a", directory.join("redis-a"), first).await?,
@@ -78,16 +89,26 @@ impl Scene {
         ];
         let link = Proxy::start(nodes[0].address).await?;
         nodes[1].follow(Some(link.address())).await?;
-        let ingests = Vec::new();
-        let workers = Vec::new();
+        let (ingests, workers) = (Vec::new(), Vec::new());
+        let proxy = Proxy::start(nodes[0].address).await?;
+        let rebuild = rebuild(directory, &config, settings, &proxy);
+        let rebuild = Rebuilding::idle(Process::idle("rebuild", rebuild), proxy);
+        let redis = config::Redis {
+            key_groups: settings.key_groups,
+            read_timeout_ms: READ_MS,
+            ..config::Redis::default()
+        };
         let directory = directory.to_owned();
         let mut scene = Self {
             directory,
             brokers,
             registry_url,
-            services,
+            broker,
+            registry,
             ingests,
             workers,
+            rebuild,
+            redis,
             nodes,
             master: 0,
             link,
@@ -136,18 +157,76 @@ impl Scene {
     ///
     /// # Errors
     /// When its settings are refused.
-    pub(crate) fn registry(&self) -> anyhow::Result<Arc<RegistryClient>> {
+    pub(crate) fn registry_client(&self) -> anyhow::Result<Arc<RegistryClient>> {
         let settings = config::Registry::default();
         let client = RegistryClient::new(&self.registry_url, &settings, Clock::system())?;
         Ok(Arc::new(client))
     }
 
-    /// Our schemas, registered.
+    /// Our schemas, registered once the registry is up.
     ///
     /// # Errors
-    /// When the registry refuses them or is not there.
+    /// When the registry refuses them or does not come up.
     pub(crate) async fn encoder(&self) -> anyhow::Result<Encoder> {
-        Ok(Encoder::register_all(&*self.registry()?, PREFIX).await?)
+        let client = self.registry_client()?;
+        let registered = async {
+            loop {
+                match Encoder::register_all(&client, PREFIX).await {
+                    Err(error) if error.fault().may_retry() => tokio::time::sleep(POLL).await,
+                    registered => return registered,
+                }
+            }
+        };
+        let registered = tokio::time::timeout(START_BOUND, registered).await;
+        Ok(registered.context("the registry does not come up")??)
+    }
+
+    /// What stands in the master above all generations.
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub(crate) fn generations(&self) -> anyhow::Result<Generations> {
+        Ok(Generations::connect(&self.master_url(), &self.redis)?)
+    }
+
+    /// A way to the state of a generation in the master.
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub(crate) fn reader(&self, generation: Generation) -> anyhow::Result<Reader> {
+        let key_prefix = generation.key_prefix(&self.redis.key_prefix);
+        let redis = config::Redis { key_prefix, ..self.redis.clone() };
+        Ok(Reader::connect(&self.master_url(), &redis, Clock::system())?)
+    }
+
+    /// The generation that serves, and a way to its state that is up.
+    ///
+    /// # Errors
+    /// When the master does not answer.
+    pub(crate) async fn serving(&self) -> anyhow::Result<(Generation, Reader)> {
+        let generations = self.generations()?;
+        let answered = async {
+            loop {
+                if let Ok(serving) = generations.serving().await {
+                    return serving;
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        let serving = tokio::time::timeout(START_BOUND, answered).await;
+        let serving = serving.context("the master does not say which generation serves")?;
+        let reader = self.reader(serving)?;
+        let up = async {
+            while !reader.is_up() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(START_BOUND, up).await.context("the master does not answer")?;
+        Ok((serving, reader))
+    }
+
+    fn master_url(&self) -> String {
+        format!("redis://{}", self.master().address)
     }
 
     pub(crate) fn master(&self) -> &Node {
@@ -159,6 +238,7 @@ impl Scene {
         for worker in &self.workers {
             worker.proxy.switch(Some(self.master().address));
         }
+        self.rebuild.proxy.switch(Some(self.master().address));
     }
 
     /// All processes that are to run: those that ended by themselves are started again. Gives how often each has.
@@ -168,18 +248,22 @@ impl Scene {
     pub(crate) fn revive(&mut self) -> anyhow::Result<Vec<(String, u32)>> {
         let nodes = self.nodes.iter_mut().map(|node| &mut node.process);
         let workers = self.workers.iter_mut().map(|worker| &mut worker.process);
-        let all = std::iter::once(&mut self.services).chain(&mut self.ingests);
+        let all = [&mut self.broker, &mut self.registry].into_iter().chain(&mut self.ingests);
         let all = all.chain(workers).chain(nodes);
         let revived = all.map(|process| Ok((process.name.clone(), process.revive()?)));
         revived.filter(|ended| ended.as_ref().map_or(true, |(_, deaths)| *deaths > 0)).collect()
     }
 
     fn ingest(&self, name: &str, config: &Path, settings: &Settings) -> Recipe {
-        let (binary, config) = (settings.binary.clone(), config.to_owned());
+        let (settings, config) = (settings.clone(), config.to_owned());
         let (log, data) = (self.log(name), self.directory.join(name));
         Box::new(move || {
-            let mut command = Command::new(&binary);
+            let mut command = match settings.weakened {
+                None => Command::new(&settings.binary),
+                Some(_) => Command::new(own_binary()),
+            };
             command.arg("ingest").arg("--config").arg(&config).arg("--data-dir").arg(&data);
+            command.args(settings.weakened.iter().flat_map(|lack| ["--weaken", lack.name()]));
             command.stdin(Stdio::null()).stderr(appended(&log));
             command
         })
@@ -196,9 +280,9 @@ impl Scene {
                     command.arg("--data-dir").arg(&data);
                     command
                 }
-                Some(mode) => {
+                Some(lack) => {
                     let mut command = Command::new(own_binary());
-                    command.args(["features", "--redis", &url, "--weaken", mode.name()]);
+                    command.args(["features", "--redis", &url, "--weaken", lack.name()]);
                     command
                 }
             };
@@ -230,17 +314,30 @@ impl Ports {
     }
 }
 
-fn services(directory: &Path, ports: &Ports) -> anyhow::Result<Recipe> {
-    let files = directory.join("services");
+/// This program as a broker or as a registry.
+fn server(role: &'static str, directory: &Path, port: u16) -> anyhow::Result<Recipe> {
+    let files = directory.join(role);
     std::fs::create_dir_all(&files)?;
-    let log = directory.join("logs").join("services");
-    let (broker, registry) = (ports.broker.to_string(), ports.registry.to_string());
+    let log = directory.join("logs").join(role);
+    let port = port.to_string();
     Ok(Box::new(move || {
         let mut command = Command::new(own_binary());
-        command.args(["services", "--broker-port", &broker, "--registry-port", &registry]);
+        command.args([role, "--port", &port]);
         command.arg("--files").arg(&files).stdin(Stdio::piped()).stderr(appended(&log));
         command
     }))
+}
+
+fn rebuild(directory: &Path, config: &Path, settings: &Settings, proxy: &Proxy) -> Recipe {
+    let (binary, config) = (settings.binary.clone(), config.to_owned());
+    let url = format!("redis.url=redis://{}", proxy.address());
+    let (log, data) = (directory.join("logs").join("rebuild"), directory.join("rebuild"));
+    Box::new(move || {
+        let mut command = Command::new(&binary);
+        command.args(["features", "rebuild", "--set", &url, "--config"]).arg(&config);
+        command.arg("--data-dir").arg(&data).stdin(Stdio::null()).stderr(appended(&log));
+        command
+    })
 }
 
 /// This program, for its other roles.
@@ -258,11 +355,12 @@ fn appended(path: &Path) -> Stdio {
 fn text(brokers: &str, registry: &str, settings: &Settings) -> String {
     format!(
         "[kafka]\nbrokers = \"{brokers}\"\n\
-         [registry]\nurl = \"{registry}\"\n\
+         [registry]\nurl = \"{registry}\"\nunknown_grace_ms = 1000\nnegative_ttl_ms = 60000\n\
          [ops]\nlisten = \"127.0.0.1:0\"\n\
          [log]\nfilter = \"info\"\n\
          [ingest]\nevent_age_max_ms = 864000000\nbatch_wait_ms = {}\nbatch_records_max = 20000\n\
+         [redis]\nkey_groups = {}\n\
          [features]\ncached_states_max = 400\n",
-        settings.commit_ms
+        settings.commit_ms, settings.key_groups
     )
 }

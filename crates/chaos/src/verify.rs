@@ -1,18 +1,18 @@
 //! The verifier: what stands in Redis against a single pass over the logs, byte for byte.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
 use upnext_common::clock::Clock;
-use upnext_common::config;
 use upnext_common::deadline::Deadline;
 use upnext_common::item::ItemHash;
 use upnext_state::replay::OwnedSubject;
-use upnext_store::{Keys, Reader};
+use upnext_store::{Cursor, Reader, Stage};
 
-use crate::load::Sent;
-use crate::logs::{Logs, Source, difference};
+use crate::ledger::Ledger;
+use crate::logs::{Logs, difference};
+use crate::outcomes::{Flaw, Flaws};
 use crate::scene::Scene;
 
 const CHUNK: usize = 200;
@@ -23,6 +23,8 @@ const TOLD_MAX: u64 = 4;
 /// What was compared, and what is wrong. Every count below `wrong_users` has to be 0.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Verdict {
+    /// Which state was compared.
+    pub(crate) generation: u32,
     pub(crate) raw: u64,
     pub(crate) valid: u64,
     pub(crate) dead: u64,
@@ -35,14 +37,8 @@ pub(crate) struct Verdict {
     pub(crate) items: u64,
     pub(crate) wrong_users: u64,
     pub(crate) wrong_items: u64,
-    /// Sent and acknowledged, and not in the raw topic.
-    pub(crate) lost_records: u64,
-    /// Raw records that are neither valid nor dead.
-    pub(crate) open_records: u64,
-    /// Records that are both, or stand for no raw one.
-    pub(crate) odd_records: u64,
-    /// Late events without their letter, and letters without a late event.
-    pub(crate) wrong_letters: u64,
+    /// What is wrong with records, by name.
+    pub(crate) flaws: BTreeMap<&'static str, u64>,
     /// Signals that the events say and the topic does not.
     pub(crate) lost_signals: u64,
     /// Signals that the topic says and the events do not.
@@ -54,15 +50,19 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    fn of(flaws: &Flaws) -> Self {
+        let flaws_by_name = Flaw::ALL.iter().map(|flaw| (flaw.name(), flaws.count(*flaw)));
+        Self { flaws: flaws_by_name.collect(), differences: flaws.told.clone(), ..Self::default() }
+    }
+
     pub(crate) fn has_open_records(&self) -> bool {
-        self.open_records > 0
+        self.flaws.get(Flaw::Open.name()).is_some_and(|count| *count > 0)
     }
 
     pub(crate) fn is_right(&self) -> bool {
-        let wrong = self.wrong_users + self.wrong_items + self.wrong_letters;
-        let records = self.lost_records + self.open_records + self.odd_records;
+        let wrong = self.wrong_users + self.wrong_items + self.flaws.values().sum::<u64>();
         let signals = self.lost_signals + self.foreign_signals + self.contradictions;
-        wrong + records + signals == 0
+        wrong + signals == 0
     }
 
     /// Notes the `count`th difference of its sort, unless there are enough of them.
@@ -77,47 +77,32 @@ impl Verdict {
 ///
 /// # Errors
 /// When the logs or the store cannot be read.
-pub(crate) async fn verify(scene: &Scene, sent: Sent) -> anyhow::Result<Verdict> {
-    let logs = Logs::read(scene).await?;
-    let url = format!("redis://{}", scene.master().address);
-    let redis = config::Redis { read_timeout_ms: 5_000, ..config::Redis::default() };
-    let store = Reader::connect(&url, &redis, Clock::system())?;
+pub(crate) async fn verify(scene: &Scene, ledger: &Ledger) -> anyhow::Result<Verdict> {
+    let (generation, store) = scene.serving().await?;
+    let logs = Logs::read(scene, generation, ledger).await?;
+    let outcomes = &logs.outcomes;
     let mut verdict = Verdict {
-        raw: logs.raw.len() as u64,
-        valid: logs.valid.len() as u64,
-        dead: logs.dead.len() as u64,
-        late: logs.late.len() as u64,
-        repeats: logs.repeats,
+        generation: generation.0,
+        raw: outcomes.raw.len() as u64,
+        valid: outcomes.valid.len() as u64,
+        dead: outcomes.dead.len() as u64,
+        late: outcomes.late.len() as u64,
+        repeats: outcomes.repeats,
         duplicates: logs.duplicates,
         signals: logs.heard.values().map(|heard| heard.len() as u64).sum(),
         signal_repeats: logs.signal_repeats,
         contradictions: logs.contradictions,
-        lost_records: sent.records.saturating_sub(logs.raw.len() as u64),
-        ..Verdict::default()
+        ..Verdict::of(&outcomes.flaws)
     };
-    records(&mut verdict, &logs);
+    verdict.differences.extend(logs.told.iter().cloned());
     let unheard = signals(&mut verdict, &logs);
-    users(&mut verdict, &logs, &store, scene).await?;
+    users(&mut verdict, &logs, &store).await?;
     items(&mut verdict, &logs, &store, unheard).await?;
     Ok(verdict)
 }
 
-/// Every raw record has exactly one outcome, and what is late has its letter.
-fn records(verdict: &mut Verdict, logs: &Logs) {
-    let outcomes: BTreeSet<Source> = logs.valid.union(&logs.dead).copied().collect();
-    verdict.open_records = logs.raw.difference(&outcomes).count() as u64;
-    let odd = outcomes.difference(&logs.raw).chain(logs.valid.intersection(&logs.dead));
-    verdict.odd_records = odd.count() as u64;
-    let letters: Vec<Source> = logs.late.symmetric_difference(&logs.due_late).copied().collect();
-    verdict.wrong_letters = letters.len() as u64;
-    for (source, count) in letters.into_iter().zip(1..) {
-        let is_there = logs.late.contains(&source);
-        verdict.tell(count, || format!("late letter of raw {source:?}: there {is_there}"));
-    }
-}
-
 /// The signals topic says what the events say, each position once. Gives the items it is silent or wrong about.
-fn signals(verdict: &mut Verdict, logs: &Logs) -> HashSet<ItemHash> {
+fn signals(verdict: &mut Verdict, logs: &Logs<'_>) -> HashSet<ItemHash> {
     let mut wrong = HashSet::new();
     let mut count = 0;
     let places: BTreeSet<_> = logs.said.keys().chain(logs.heard.keys()).collect();
@@ -137,13 +122,7 @@ fn signals(verdict: &mut Verdict, logs: &Logs) -> HashSet<ItemHash> {
     wrong
 }
 
-async fn users(
-    verdict: &mut Verdict,
-    logs: &Logs,
-    store: &Reader,
-    scene: &Scene,
-) -> anyhow::Result<()> {
-    let keys = Keys::new(&config::Redis::default().key_prefix);
+async fn users(verdict: &mut Verdict, logs: &Logs<'_>, store: &Reader) -> anyhow::Result<()> {
     let mut known = HashSet::new();
     let subjects: Vec<&OwnedSubject> = logs.replay.users.keys().collect();
     for subjects in subjects.chunks(CHUNK) {
@@ -155,7 +134,7 @@ async fn users(
             // Whoever only repeated or came too late was never stored.
             let expected = (state.next_offset() > 0).then(|| state.encode());
             verdict.users += 1;
-            known.insert(keys.user(subject.as_subject()));
+            known.insert(store.keys().user(subject.as_subject()));
             if blob.as_deref() != expected.as_deref() {
                 verdict.wrong_users += 1;
                 let (found, due) = (shown(blob.as_deref()), shown(expected.as_deref()));
@@ -164,31 +143,23 @@ async fn users(
             }
         }
     }
-    for stored in stored_users(scene).await? {
-        if !known.contains(&stored) {
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
+        let (next, stored) = store.scanned(Stage::Users, from).await?;
+        // A key may be told twice.
+        let foreign = stored.into_iter().filter(|key| known.insert(key.clone()));
+        for stored in foreign {
             verdict.wrong_users += 1;
             verdict.tell(verdict.wrong_users, || format!("{stored} is nobody of the log"));
         }
+        cursor = next;
     }
     Ok(())
 }
 
-/// Keys of all users' states.
-async fn stored_users(scene: &Scene) -> anyhow::Result<Vec<String>> {
-    let prefix = config::Redis::default().key_prefix;
-    let mut found = Vec::new();
-    for kind in ["u:", "a:"] {
-        let reply = scene.master().ask(&format!("KEYS {prefix}{kind}*")).await?;
-        let start = format!("{prefix}{kind}");
-        let keys = reply.split("\r\n").filter(|line| line.starts_with(&start));
-        found.extend(keys.map(ToOwned::to_owned));
-    }
-    Ok(found)
-}
-
 async fn items(
     verdict: &mut Verdict,
-    logs: &Logs,
+    logs: &Logs<'_>,
     store: &Reader,
     mut wrong: HashSet<ItemHash>,
 ) -> anyhow::Result<()> {
@@ -224,24 +195,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_without_or_with_two_outcomes_are_found() {
-        let mut logs = Logs::default();
-        logs.raw.extend([(0, 1), (0, 2), (0, 3)]);
-        logs.valid.extend([(0, 1), (0, 2)]);
-        logs.dead.insert((0, 3));
-        let check = |logs: &Logs| {
-            let mut verdict = Verdict::default();
-            records(&mut verdict, logs);
-            (verdict.open_records, verdict.odd_records, verdict.wrong_letters, verdict.is_right())
-        };
-        assert_eq!(check(&logs), (0, 0, 0, true));
-        logs.due_late.insert((0, 1));
-        assert_eq!(check(&logs), (0, 0, 1, false));
-        logs.late.insert((0, 1));
-        logs.dead.insert((0, 2));
-        assert_eq!(check(&logs), (0, 1, 0, false));
-        logs.raw.insert((1, 0));
-        logs.valid.insert((2, 0));
-        assert_eq!(check(&logs), (1, 2, 0, false));
+    fn anything_that_is_wrong_is_wrong() {
+        assert!(Verdict::of(&Flaws::default()).is_right());
+        for name in Flaw::ALL.map(Flaw::name) {
+            let mut verdict = Verdict::of(&Flaws::default());
+            assert_eq!(verdict.flaws.insert(name, 1), Some(0), "{name}");
+            assert!(!verdict.is_right(), "{name}");
+            assert_eq!(verdict.has_open_records(), name == Flaw::Open.name());
+        }
     }
 }

@@ -132,12 +132,14 @@ impl Flight {
             self.way = self.shared.outlet.way();
         }
         let (offset, timestamp_ms) = judged.place();
-        let (outgoing, label) = match judged {
+        let (mut outgoing, label) = match judged {
             Judged::Clean(record) => {
                 (self.shared.stamp.as_written(record, self.epoch), LABEL_ACCEPTED)
             }
             Judged::Read(record, verdict) => self.outcome(&record, verdict),
         };
+        let Shared { weakened, stamp, clock, .. } = &*self.shared;
+        weakened.spoil(&mut outgoing, stamp.dead_letters(), clock);
         let bytes = outgoing.size();
         let delivery = match self.way.producer.send_when_room(&outgoing).await {
             Err(KafkaError::Refused { cause, partition }) => {
@@ -153,6 +155,9 @@ impl Flight {
         self.newest_timestamp_ms = timestamp_ms;
         let is_rejected = label.verdict == REJECTED;
         self.launched.push(Launched { offset, timestamp_ms, delivery, label, bytes });
+        if self.shared.weakened.commits_first() {
+            self.next_offset = offset + 1;
+        }
         Ok(is_rejected)
     }
 
@@ -252,7 +257,7 @@ impl Flight {
             }
             return Err(error);
         }
-        self.next_offset = done.offset + 1;
+        self.next_offset = self.next_offset.max(done.offset + 1);
         let first = self.marks.map_or((done.offset, done.timestamp_ms), |marks| marks.first);
         self.marks = Some(Marks { first, last_ms: done.timestamp_ms });
         match self.news.iter_mut().find(|(label, _)| *label == done.label) {

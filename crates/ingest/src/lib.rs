@@ -29,6 +29,7 @@ mod watch;
 mod in_hand;
 pub mod rehearsal;
 mod fuse;
+mod weakened;
 pub mod dlq;
 pub mod admin;
 
@@ -55,6 +56,7 @@ use marks::Marks;
 use outcome::Stamp;
 use outlet::Outlet;
 use watch::Watch;
+pub use weakened::Weakened;
 
 /// Wait between two attempts to reach the registry at start.
 const REGISTER_RETRY: Duration = Duration::from_millis(500);
@@ -117,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     pub(crate) in_hand: InHand,
     pub(crate) decoder: Option<PathBuf>,
+    /// Nothing but the negative controls of the chaos harness.
+    pub(crate) weakened: Weakened,
     pub(crate) contract: Contract,
     pub(crate) outlet: Outlet,
     pub(crate) stamp: Stamp,
@@ -139,6 +143,10 @@ impl Ingest {
     /// # Errors
     /// When the settings are refused, or the registry refuses our own schemas. Trouble that can pass is waited for.
     pub async fn run(self, drain: Drain) -> Result<Drained, IngestError> {
+        self.run_as(Weakened::None, drain).await
+    }
+
+    async fn run_as(self, weakened: Weakened, drain: Drain) -> Result<Drained, IngestError> {
         let client =
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client.with_files(&self.config.data_dir));
@@ -152,7 +160,7 @@ impl Ingest {
         settings.queue_max = self.config.ingest.partition_queue_max;
         settings.queue_bytes_max = self.config.ingest.partition_queue_bytes_max;
         settings.instance_id = self.config.ingest.instance_id.clone();
-        let shared = Arc::new(self.shared(client, encoder, &topic)?);
+        let shared = Arc::new(self.shared(client, encoder, &topic, weakened)?);
         shared.limits.ask_in_time().await;
         shared.outlet.fit(shared.limits.batch());
         // The reader outlives the drain signal, so that the last commits still go out.
@@ -178,6 +186,7 @@ impl Ingest {
         client: Arc<RegistryClient>,
         encoder: Encoder,
         topic: &str,
+        weakened: Weakened,
     ) -> Result<Shared, KafkaError> {
         let ingest = &self.config.ingest;
         let watch = Watch::new(
@@ -192,13 +201,14 @@ impl Ingest {
             client,
             brokers: self.brokers.clone(),
             topic: topic.to_owned(),
-            outlet: Outlet::new(&self.brokers)?,
+            outlet: Outlet::new(&self.brokers, weakened.linger_ms())?,
             stamp: Stamp::new(&self.config.kafka.topic_prefix, encoder),
             marks: Marks::new(&self.brokers, topic, self.clock.clone()),
             limits: limits::Limits::new(&self.brokers, &self.config.kafka.topic_prefix),
             in_hand: InHand::open(&self.config.data_dir, topic, &ingest.group),
             watch,
             decoder: self.decoder,
+            weakened,
             metrics: self.metrics,
             clock: self.clock,
             config: self.config,

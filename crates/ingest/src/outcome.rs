@@ -67,6 +67,10 @@ impl Stamp {
         }
     }
 
+    pub(crate) fn dead_letters(&self) -> &str {
+        &self.dead_letters
+    }
+
     /// The event type whose values we write under this id.
     pub(crate) fn event_type_of(&self, schema_id: u32) -> Option<EventType> {
         self.encoder.event_type_of(schema_id)

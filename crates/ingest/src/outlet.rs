@@ -13,6 +13,7 @@ const QUEUE_KBYTES_MAX: usize = 32 << 10;
 
 pub(crate) struct Outlet {
     brokers: String,
+    linger_ms: u64,
     current: Mutex<Way>,
 }
 
@@ -26,10 +27,10 @@ pub(crate) struct Way {
 }
 
 impl Outlet {
-    pub(crate) fn new(brokers: &str) -> Result<Self, KafkaError> {
-        let producer = producer(brokers, BATCH_BYTES_MAX)?;
+    pub(crate) fn new(brokers: &str, linger_ms: u64) -> Result<Self, KafkaError> {
+        let producer = producer(brokers, linger_ms, BATCH_BYTES_MAX)?;
         let way = Way { generation: 0, producer, batch_bytes_max: BATCH_BYTES_MAX };
-        Ok(Self { brokers: brokers.to_owned(), current: Mutex::new(way) })
+        Ok(Self { brokers: brokers.to_owned(), linger_ms, current: Mutex::new(way) })
     }
 
     pub(crate) fn way(&self) -> Way {
@@ -58,7 +59,7 @@ impl Outlet {
     }
 
     fn put(&self, current: &mut Way, batch_bytes_max: usize) {
-        match producer(&self.brokers, batch_bytes_max) {
+        match producer(&self.brokers, self.linger_ms, batch_bytes_max) {
             Ok(producer) => {
                 let generation = current.generation + 1;
                 *current = Way { generation, producer, batch_bytes_max };
@@ -68,8 +69,9 @@ impl Outlet {
     }
 }
 
-fn producer(brokers: &str, batch_bytes_max: usize) -> Result<Producer, KafkaError> {
+fn producer(brokers: &str, linger_ms: u64, batch_bytes_max: usize) -> Result<Producer, KafkaError> {
     let settings = ProducerSettings {
+        linger_ms,
         record_bytes_max: RECORD_BYTES_MAX,
         batch_bytes_max,
         queue_kbytes_max: QUEUE_KBYTES_MAX,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use upnext_common::clock::Clock;
 use upnext_testkit::eventually_async;
 
-use scene::{Daemon, GARBAGE_EVERY, Load, Outcome, Scene};
+use scene::{Daemon, Load, Outcome, Scene};
 
 /// Load between two kills.
 const BETWEEN_KILLS: Duration = Duration::from_millis(1_200);
@@ -43,7 +43,7 @@ async fn kill_minus_nine_of_ingest_loses_nothing_and_repeats_say_so() {
     let mut outcomes = Vec::new();
     eventually_async(SETTLE_BOUND, async || {
         outcomes = scene.outcomes().await;
-        positions(&outcomes).len() as u64 >= sent
+        positions(&outcomes).len() as u64 >= sent.records
     })
     .await;
     let raw = scene.raw().await;
@@ -55,8 +55,10 @@ async fn kill_minus_nine_of_ingest_loses_nothing_and_repeats_say_so() {
     }
     let repeats = outcomes.len() - by_position.len();
     let dropped = scene::dropped_by_a_reader(&outcomes);
-    let dead = by_position.values().filter(|found| found[0].reason.is_some()).count();
-    assert_eq!(dead as u64, sent / GARBAGE_EVERY, "what is bad is dead, and nothing else");
+    let is_dead = |(_, found): &(_, &Vec<&Outcome>)| found[0].reason.is_some();
+    let dead: Vec<_> = by_position.iter().filter(is_dead).map(|(position, _)| *position).collect();
+    assert_eq!(dead, sent.garbage, "what is bad is dead, and nothing else");
+    let dead = dead.len();
     assert_eq!(repeats, dropped, "a reader that counts positions once drops each repeat");
     eprintln!(
         "{} kills: {} consumed = {} valid + {dead} dead; {repeats} repeats, all dropped by position",

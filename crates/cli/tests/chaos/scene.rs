@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(5);
 const EVENTS_PER_TICK: u64 = 10;
 const USERS: u64 = 500;
 /// One record in so many is garbage.
-pub(crate) const GARBAGE_EVERY: u64 = 50;
+const GARBAGE_EVERY: u64 = 50;
 
 pub(crate) struct Scene {
     stack: Stack,
@@ -172,10 +172,18 @@ impl Drop for Daemon {
     }
 }
 
+/// What was written where.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) records: u64,
+    /// Positions of what is garbage.
+    pub(crate) garbage: Vec<(i32, i64)>,
+}
+
 /// Two thousand records a second until told to finish.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    running: tokio::task::JoinHandle<u64>,
+    running: tokio::task::JoinHandle<Sent>,
 }
 
 impl Load {
@@ -186,14 +194,14 @@ impl Load {
         Self { stop, running }
     }
 
-    /// How many records are acknowledged.
-    pub(crate) async fn finish(self) -> u64 {
+    /// What was sent, all of it acknowledged.
+    pub(crate) async fn finish(self) -> Sent {
         self.stop.store(true, Ordering::Release);
         self.running.await.unwrap()
     }
 }
 
-async fn produce(producer: Producer, encoder: Encoder, stop: Arc<AtomicBool>) -> u64 {
+async fn produce(producer: Producer, encoder: Encoder, stop: Arc<AtomicBool>) -> Sent {
     let mut deliveries = Vec::new();
     let mut ticks = tokio::time::interval(TICK);
     let mut number = 0;
@@ -208,10 +216,16 @@ async fn produce(producer: Producer, encoder: Encoder, stop: Arc<AtomicBool>) ->
             deliveries.push(producer.send_when_room(&record).await.unwrap());
         }
     }
+    let mut sent = Sent::default();
     for delivery in deliveries {
-        delivery.await.unwrap();
+        let position = delivery.await.unwrap();
+        sent.records += 1;
+        if sent.records.is_multiple_of(GARBAGE_EVERY) {
+            sent.garbage.push(position);
+        }
     }
-    number
+    sent.garbage.sort_unstable();
+    sent
 }
 
 fn event(encoder: &Encoder, number: u64, now_ms: i64) -> Outgoing {
