@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use upnext_common::deadline::Deadline;
 use upnext_common::event::{EventType, Subject};
@@ -84,7 +85,8 @@ pub(crate) async fn get_features(
 ) -> Result<Response, Problem> {
     let now_ms = admission::as_of(&headers, app.rules)?.unwrap_or_else(|| app.clock.now_ms());
     let served = app.worlds.served();
-    let state = read_states(&app, &served.reader, &[Subject::User(&user_id)]).await?.remove(0);
+    let stored = read_states(&app, &served.reader, &[Subject::User(&user_id)]).await?.remove(0);
+    let state = stored.map(|stored| stored.state);
     let columns = served.world.columns();
     Ok(Json(describe(user_id, state.as_ref(), &columns.live, now_ms)).into_response())
 }
@@ -95,20 +97,28 @@ fn subjects<'a>(user_id: &'a str, anonymous_id: Option<&'a str>) -> Vec<Subject<
     std::iter::once(Subject::User(user_id)).chain(anonymous).collect()
 }
 
+/// A state as it is stored.
+pub(crate) struct Stored {
+    state: UserState,
+    /// Bytes that it takes there.
+    bytes: usize,
+}
+
 /// The stored states of subjects, each as they are; `None` for strangers.
 async fn read_states(
     app: &App,
     reader: &Reader,
     subjects: &[Subject<'_>],
-) -> Result<Vec<Option<UserState>>, Problem> {
+) -> Result<Vec<Option<Stored>>, Problem> {
     let deadline = Deadline::after(app.clock.instant(), READ_WITHIN);
     let unavailable = |detail: String| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "features_unavailable", detail)
     };
     let blobs = reader.users(subjects, deadline).await;
     let blobs = blobs.map_err(|error| unavailable(error.to_string()))?;
-    let decoded =
-        blobs.into_iter().map(|blob| blob.map(|blob| UserState::decode(&blob)).transpose());
+    let decode =
+        |blob: Bytes| UserState::decode(&blob).map(|state| Stored { state, bytes: blob.len() });
+    let decoded = blobs.into_iter().map(|blob| blob.map(decode).transpose());
     decoded
         .collect::<Result<_, _>>()
         .map_err(|error| unavailable(format!("a stored state is not understood: {error}")))

@@ -79,6 +79,13 @@ impl UserState {
         codec::encode(self)
     }
 
+    /// Whether some version of the encoding writes this state so: today's to the byte, an older one up to what it
+    /// rounded.
+    #[must_use]
+    pub fn is_written_as(&self, bytes: &[u8]) -> bool {
+        codec::is_written_as(self, bytes)
+    }
+
     /// By feature, for comparisons.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {
@@ -180,6 +187,12 @@ impl UserState {
     #[must_use]
     pub fn top_items(&self, now_ms: i64) -> Vec<TopItem> {
         self.top.at(now_ms.max(self.newest_ms))
+    }
+
+    /// Hashes of the ids of recent events, by which a producer's repeat is known; oldest first.
+    #[must_use]
+    pub fn event_ids(&self) -> &[u32] {
+        &self.seen
     }
 
     /// Items the user wants no more, oldest first.

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use upnext_common::clock::Clock;
 use upnext_testkit::{Redis, eventually};
 
-use crate::running::{Up, call};
+use crate::running::{Up, call, upnext};
 
 const USERS: u64 = 40;
 const EVENTS_PER_POST: u64 = 25;
 /// Pause between two posts, and between two questions.
 const POST_EVERY: Duration = Duration::from_millis(50);
 const ASK_EVERY: Duration = Duration::from_millis(20);
-/// For what has to be caught up with on a slow machine.
+/// For the next step of what has to be caught up with on a slow machine.
 const BOUND: Duration = Duration::from_secs(180);
 /// Most that the process may grow while Redis is away, MB: queues of both stages, a debug build's share.
 const GROWTH_MAX_MB: u64 = 300;
@@ -99,13 +99,37 @@ impl Load {
     }
 }
 
-/// Whether every event is in its user's state, once.
-fn is_complete(up: &Up, events: u64) -> bool {
-    (0..USERS).all(|user| {
-        let expected = events / USERS + u64::from(user < events % USERS);
-        let (_, body) = up.get(&format!("/v1/users/u{user}/features"));
-        body["windows"]["24h"]["click"].as_u64() == Some(expected)
-    })
+/// Waits until every event is in its user's state, once: however long that takes, as long as it goes on.
+fn complete(up: &Up, events: u64) {
+    let expected: Vec<u64> =
+        (0..USERS).map(|user| events / USERS + u64::from(user < events % USERS)).collect();
+    let mut before = None;
+    while before.as_ref() != Some(&expected) {
+        let mut counted = Vec::new();
+        eventually(BOUND, || {
+            counted = (0..USERS).map(|user| clicks(up, user)).collect();
+            before.as_ref() != Some(&counted)
+        });
+        before = Some(counted);
+    }
+}
+
+fn clicks(up: &Up, user: u64) -> u64 {
+    let (_, body) = up.get(&format!("/v1/users/u{user}/features"));
+    body["windows"]["24h"]["click"].as_u64().unwrap_or(0)
+}
+
+/// Whether every state, of items too, is what the log says.
+fn verify(up: &Up, directory: &Path) {
+    let output = upnext(&["features", "verify"])
+        .args(["--set", &format!("kafka.brokers={}", up.text("kafka"))])
+        .args(["--set", &format!("registry.url={}", up.text("registry"))])
+        .args(["--set", &format!("redis.url={}", up.text("redis"))])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn rebalances(up: &Up) -> Vec<String> {
@@ -143,7 +167,7 @@ fn start(redis: &Redis, directory: &Path) -> Up {
     let up = Up::start(directory, &["--set", &format!("redis.url={}", redis.url())]);
     // All groups have settled once every user is known.
     (0..10).for_each(|at| post(up.text("http"), at * EVENTS_PER_POST));
-    eventually(BOUND, || is_complete(&up, 10 * EVENTS_PER_POST));
+    complete(&up, 10 * EVENTS_PER_POST);
     up
 }
 
@@ -171,7 +195,7 @@ fn redis_that_is_away_for_long_moves_no_partition_and_costs_no_event() {
     load.answered(50);
     let (events, good, bad) = load.ended();
     let back = clock.instant();
-    eventually(BOUND, || is_complete(&up, events));
+    complete(&up, events);
     let caught_up = clock.instant().duration_since(back);
     println!(
         "Redis away for {seconds} s: {events} events, all counted once {caught_up:.1?} after the last; {good} answers 200, {bad} not; {before_mb} MB resident before, at most {most_mb} MB; rebalances {:?} before, {:?} after",
@@ -182,6 +206,7 @@ fn redis_that_is_away_for_long_moves_no_partition_and_costs_no_event() {
     eventually(BOUND, || lag(&up) <= 0.0);
     assert!(most_mb < before_mb + GROWTH_MAX_MB, "{before_mb} MB, then {most_mb} MB");
     assert!(metrics(&up).lines().any(|line| line.starts_with("upnext_state_resets_total{")));
+    verify(&up, directory.path());
     assert!(up.terminate().success());
 }
 
@@ -192,7 +217,7 @@ fn redis_that_lost_everything_is_complete_again_and_answers_went_on() {
     let up = start(&redis, directory.path());
     let posts = 10 + told("REDIS_LOST_EVENTS", 1_000) / EVENTS_PER_POST;
     (10..posts).for_each(|at| post(up.text("http"), at * EVENTS_PER_POST));
-    eventually(BOUND, || is_complete(&up, posts * EVENTS_PER_POST));
+    complete(&up, posts * EVENTS_PER_POST);
     let load = Load::start(&up, posts * EVENTS_PER_POST);
     load.answered(20);
     let clock = Clock::system();
@@ -200,12 +225,13 @@ fn redis_that_lost_everything_is_complete_again_and_answers_went_on() {
     assert!(redis.command("FLUSHALL").starts_with("+OK"));
     load.answered(50);
     let (events, good, bad) = load.ended();
-    eventually(BOUND, || is_complete(&up, events));
+    complete(&up, events);
     let took = clock.instant().duration_since(lost);
     println!(
         "Redis emptied: {events} events counted again {took:.1?} later ({:.0} a second); {good} answers 200, {bad} not",
         events as f64 / took.as_secs_f64()
     );
     assert_eq!(bad, 0);
+    verify(&up, directory.path());
     assert!(up.terminate().success());
 }

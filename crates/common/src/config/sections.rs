@@ -209,7 +209,8 @@ impl Default for Ingest {
 #[serde(deny_unknown_fields, default)]
 pub struct Features {
     pub group: String,
-    /// Longest time an applied event waits to be written to the store.
+    /// Longest time an applied event waits to be written to the store; in a partition that is more than a second
+    /// behind, ten times that.
     pub flush_ms: u64,
     /// Events applied before a flush is due whatever the time.
     pub flush_events_max: usize,

@@ -53,6 +53,8 @@ pub(crate) trait Kind: Send + Sync {
 
     fn position(state: &Self::State) -> Position;
     fn encode(state: &Self::State) -> Vec<u8>;
+    /// Whether the store may hold these bytes for that state: as they are written today, or by an earlier version.
+    fn is_written_as(state: &Self::State, blob: &[u8]) -> bool;
     fn decode(blob: &[u8]) -> Result<Self::State, DecodeError>;
     fn parts(state: &Self::State) -> Vec<Part>;
 }
@@ -106,6 +108,10 @@ impl Kind for OfUsers {
 
     fn encode(state: &UserState) -> Vec<u8> {
         state.encode()
+    }
+
+    fn is_written_as(state: &UserState, blob: &[u8]) -> bool {
+        state.is_written_as(blob)
     }
 
     fn decode(blob: &[u8]) -> Result<UserState, DecodeError> {
@@ -165,6 +171,10 @@ impl Kind for OfItems {
 
     fn encode(state: &ItemState) -> Vec<u8> {
         state.encode()
+    }
+
+    fn is_written_as(state: &ItemState, blob: &[u8]) -> bool {
+        state.encode() == blob
     }
 
     fn decode(blob: &[u8]) -> Result<ItemState, DecodeError> {

@@ -22,6 +22,7 @@ use super::replay::Replay;
 use super::report::{Compared, Report};
 use super::sources::{Sources, patiently};
 use super::{Meter, VerifyError};
+use crate::anew::is_same;
 use crate::stage::ReadError;
 
 /// States asked for at once.
@@ -98,6 +99,7 @@ impl<K: Kind> Side<K> {
     ) -> Result<Compared, VerifyError> {
         for _ in 0..ATTEMPTS_MAX {
             let watermark = self.watermark(stretch.partition).await?;
+            self.check_log(stretch.partition, &watermark).await?;
             let mut replay = self.begun(stretch, &watermark)?;
             replay.ledger.clone_from(&self.ledger);
             self.read(&mut replay, watermark.next_offset, meter, |_, _| {}).await?;
@@ -115,6 +117,15 @@ impl<K: Kind> Side<K> {
             return Ok(compared);
         }
         Err(VerifyError::Unsettled { stage: K::STAGE.name(), partition: stretch.partition })
+    }
+
+    /// A log that was made anew, and that no daemon has begun yet, is not what the watermark speaks of.
+    async fn check_log(&self, partition: i32, watermark: &Watermark) -> Result<(), VerifyError> {
+        let Sources { brokers, topic, .. } = &self.sources;
+        if watermark.next_offset == 0 || is_same(brokers, (topic, partition), watermark).await? {
+            return Ok(());
+        }
+        Err(VerifyError::MadeAnew { topic: topic.clone(), partition, epoch: watermark.epoch + 1 })
     }
 
     /// The replay of the round before, if the store has not gone back since; else one from the beginning of the log.
@@ -148,7 +159,7 @@ impl<K: Kind> Side<K> {
             for (key, blob) in keys.iter().zip(self.sources.stored(keys).await?) {
                 self.seen.insert(stable_hash(key.as_bytes()));
                 match blob {
-                    Some(blob) if K::encode(&replay.held.copy(key)) == *blob => {
+                    Some(blob) if K::is_written_as(&replay.held.copy(key), &blob) => {
                         compared.equal::<K>();
                     }
                     None if !is_counted::<K>(&replay.held.copy(key)) => {}
@@ -322,7 +333,7 @@ fn settled<K: Kind>(
     if header::peek(&blob).is_ok_and(|found| found > K::position(expected)) {
         return Some(blob);
     }
-    if K::encode(expected) == *blob {
+    if K::is_written_as(expected, &blob) {
         compared.equal::<K>();
     } else {
         compared.differs::<K>(key, Some(expected), Some(&blob));
@@ -337,7 +348,7 @@ fn reached<K: Kind>(key: &str, state: &K::State, targets: &mut Targets, compared
     if header::peek(blob).is_ok_and(|found| found > position) {
         return;
     }
-    if K::encode(state) == **blob {
+    if K::is_written_as(state, blob) {
         compared.equal::<K>();
     } else {
         compared.differs::<K>(key, Some(state), Some(blob));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use upnext_common::clock::Clock;
-use upnext_common::event::{EventType, Subject};
+use upnext_common::event::{EventBody, EventType, Subject};
 use upnext_common::item::ItemHash;
 use upnext_common::metrics::StageLabels;
 use upnext_common::topic::Topic;
@@ -14,6 +14,7 @@ use upnext_state::{Signal, SignalBatch, SignalEntry, UserState, What as Said};
 use upnext_store::Keys;
 use upnext_testkit::eventually_async;
 
+use crate::anew::make_anew;
 use crate::world::{BOUND, World};
 
 pub(crate) fn of(world: &World, share: f64) -> Verify {
@@ -131,6 +132,44 @@ async fn what_was_planted_is_found_by_feature() {
     assert_eq!(found.items.states.mismatch, 1);
     assert_eq!(found.items.wrong[0].features, ["unreadable"]);
     assert_eq!(found.signals.map(|signals| signals.wrong()), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_as_an_earlier_version_wrote_it_is_no_mismatch() {
+    let mut world = World::new(47).await;
+    let daemon = world.start();
+    let (mut event, record_ms) = world.crowd.next();
+    event.body = EventBody::Searched { query: "tea".to_owned() };
+    let key = Keys::new(&world.config.redis.key_prefix).user(event.subject().unwrap());
+    world.write_all(vec![(event, record_ms)]).await;
+    world.settled().await;
+    daemon.drained().await;
+    // Without top items, the version is all that differs.
+    let stored = world.reader.stored(std::slice::from_ref(&key)).await.unwrap().remove(0);
+    let mut blob = stored.expect("the user is known").to_vec();
+    assert_eq!(blob[0], 2);
+    blob[0] = 1;
+    world.put(&key, &blob).await;
+    let found = report(&world).await;
+    assert!(found.is_clean() && found.users.states.checked == 1, "{found:?}");
+    blob[0] = 3;
+    world.put(&key, &blob).await;
+    assert_eq!(report(&world).await.users.wrong[0].features, ["unreadable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_that_nobody_has_begun_is_told_and_is_no_finding() {
+    let mut world = World::new(48).await;
+    let daemon = world.start();
+    world.write(100).await;
+    world.settled().await;
+    daemon.drained().await;
+    assert!(report(&world).await.is_clean());
+    make_anew(&world, Topic::Valid).await;
+    world.forget_raw();
+    world.write(200).await;
+    let told = of(&world, 1.0).run(&mut |_| {}).await;
+    assert!(matches!(told, Err(VerifyError::MadeAnew { epoch: 1, .. })), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

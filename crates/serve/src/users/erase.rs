@@ -12,10 +12,9 @@ use upnext_http::axum::response::{IntoResponse, Response};
 use upnext_http::utoipa;
 use upnext_http::utoipa::ToSchema;
 use upnext_http::{Params, Problem, ProblemBody};
-use upnext_state::UserState;
 use uuid::Uuid;
 
-use super::{read_states, subjects};
+use super::{Stored, read_states, subjects};
 use crate::app::App;
 use crate::ask::Complaints;
 
@@ -33,8 +32,8 @@ pub(crate) struct Erasure {
     user_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     anonymous_id: Option<String>,
-    /// Whether anything is held.
-    known: bool,
+    /// Whether anything is held; null where the store does not say.
+    known: Option<bool>,
     /// What is held now; null where the store does not say.
     held: Option<Holdings>,
     /// Id of the event that erases the user; null in a dry run.
@@ -56,10 +55,10 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    fn of(states: &[Option<UserState>]) -> Self {
+    fn of(states: &[Option<Stored>]) -> Self {
         let mut found = Self::default();
         let mut items = HashSet::new();
-        for state in states.iter().flatten() {
+        for Stored { state, .. } in states.iter().flatten() {
             found.events += EventType::ALL.iter().map(|kind| state.lifetime(*kind)).sum::<u64>();
             found.sessions += state.sessions();
             found.hidden_items += state.hidden().len();
@@ -109,7 +108,7 @@ pub(crate) async fn delete_user(
     if dry_run {
         let held = Holdings::of(&states?);
         let (event_id, anonymous_event_id) = (None, None);
-        let (known, held) = (!held.is_nothing(), Some(held));
+        let (known, held) = (Some(!held.is_nothing()), Some(held));
         let told = Erasure { user_id, anonymous_id, known, held, event_id, anonymous_event_id };
         return Ok(Json(told).into_response());
     }
@@ -120,7 +119,7 @@ pub(crate) async fn delete_user(
     app.outlet.events(&events, now_ms).await.map_err(|error| error.into_problem())?;
     let mut ids = events.into_iter().map(|event| event.event_id);
     let (event_id, anonymous_event_id) = (ids.next(), ids.next());
-    let known = held.is_some_and(|held| !held.is_nothing());
+    let known = held.map(|held| !held.is_nothing());
     let told = Erasure { user_id, anonymous_id, known, held, event_id, anonymous_event_id };
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }

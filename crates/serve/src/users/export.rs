@@ -14,9 +14,8 @@ use upnext_http::utoipa;
 use upnext_http::utoipa::ToSchema;
 use upnext_http::{Params, Problem, ProblemBody};
 use upnext_model::live::LiveItems;
-use upnext_state::UserState;
 
-use super::{UserFeatures, describe, id_of, read_states, subjects};
+use super::{Stored, UserFeatures, describe, id_of, read_states, subjects, windows};
 use crate::admission;
 use crate::app::App;
 use crate::ask::Complaints;
@@ -53,12 +52,16 @@ pub(crate) struct HeldState {
     counts: BTreeMap<&'static str, u64>,
     /// Sessions with at least one interaction.
     sessions: u64,
+    /// Counts by event word in the last 5 minutes, hour and day; only those above 0.
+    windows: BTreeMap<&'static str, BTreeMap<&'static str, u32>>,
     /// The last events, newest first.
     recent: Vec<HeldEvent>,
     top_items: Vec<HeldTop>,
     /// Oldest first.
     hidden_items: Vec<HeldItem>,
-    /// Bytes of the state as it is stored.
+    /// Hashes of the ids of recent events, by which a repeat is known; oldest first.
+    event_ids: Vec<String>,
+    /// Bytes that the state takes in the store.
     bytes: usize,
 }
 
@@ -125,16 +128,18 @@ pub(crate) async fn export_user(
     let states = read_states(&app, &served.reader, &subjects).await?;
     let columns = served.world.columns();
     let found =
-        || subjects.iter().zip(&states).filter_map(|(who, state)| Some((*who, state.as_ref()?)));
-    let known = found().filter(|(_, state)| !state.is_empty());
+        || subjects.iter().zip(&states).filter_map(|(who, stored)| Some((*who, stored.as_ref()?)));
+    let known = found().filter(|(_, stored)| !stored.state.is_empty());
     let held: Vec<HeldState> =
-        known.map(|(subject, state)| held(subject, state, &columns.live, now_ms)).collect();
-    let merged = found().map(|(_, state)| state.clone()).reduce(|all, state| all.merge(&state));
+        known.map(|(subject, stored)| held(subject, stored, &columns.live, now_ms)).collect();
+    let merged = found().map(|(_, stored)| stored.state.clone());
+    let merged = merged.reduce(|all, state| all.merge(&state));
     let features = describe(user_id.clone(), merged.as_ref(), &columns.live, now_ms);
     Ok(Json(Export { user_id, known: !held.is_empty(), features, states: held }).into_response())
 }
 
-fn held(subject: Subject<'_>, state: &UserState, live: &LiveItems, now_ms: i64) -> HeldState {
+fn held(subject: Subject<'_>, stored: &Stored, live: &LiveItems, now_ms: i64) -> HeldState {
+    let Stored { state, bytes } = stored;
     let item = |hash: ItemHash| HeldItem {
         item_id: id_of(live, hash),
         item_hash: format!("{:016x}", hash.0),
@@ -151,6 +156,7 @@ fn held(subject: Subject<'_>, state: &UserState, live: &LiveItems, now_ms: i64) 
         newest_ms: state.newest_ms(),
         counts: counts.filter(|(_, count)| *count > 0).collect(),
         sessions: state.sessions(),
+        windows: windows(state, now_ms),
         recent: state
             .recent()
             .iter()
@@ -173,12 +179,15 @@ fn held(subject: Subject<'_>, state: &UserState, live: &LiveItems, now_ms: i64) 
             })
             .collect(),
         hidden_items: state.hidden().iter().copied().map(item).collect(),
-        bytes: state.encode().len(),
+        event_ids: state.event_ids().iter().map(|hash| format!("{hash:08x}")).collect(),
+        bytes: *bytes,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use upnext_state::UserState;
+
     use super::*;
 
     #[test]
@@ -186,7 +195,9 @@ mod tests {
         let event = crate::users::click("u", "a", 1_760_000_000_000);
         let mut state = UserState::new();
         state.apply(&event, event.event_time_ms, 41, &mut Vec::new());
-        let held = held(Subject::User("u"), &state, &LiveItems::new(), event.event_time_ms);
+        // As another version of the encoding has stored it.
+        let stored = Stored { bytes: state.encode().len() + 7, state: state.clone() };
+        let held = held(Subject::User("u"), &stored, &LiveItems::new(), event.event_time_ms);
         assert_eq!((held.subject, held.id.as_str(), held.sessions), ("user", "u", 1));
         assert_eq!(held.position, HeldPosition { epoch: 0, next_offset: 42 });
         assert_eq!(held.counts, BTreeMap::from([("click", 1)]));
@@ -194,6 +205,8 @@ mod tests {
         let item = HeldItem { item_id: None, item_hash };
         assert_eq!(held.recent[0].item.as_ref(), Some(&item));
         assert_eq!(held.top_items[0].item, item);
-        assert_eq!(held.bytes, state.encode().len());
+        assert_eq!(held.windows["5m"], BTreeMap::from([("click", 1)]));
+        assert_eq!(held.event_ids, [format!("{:08x}", state.event_ids()[0])]);
+        assert_eq!(held.bytes, state.encode().len() + 7);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use upnext_testkit::{eventually_async, wait_for};
 
 use crate::stack::{BOUND, Served, Stack};
@@ -63,6 +63,12 @@ async fn a_frozen_or_dead_store_never_fails_an_answer() {
     stack.parts.redis.kill();
     let dead = reasons_meanwhile(&served, "features_unavailable").await;
     assert!(!dead.contains("deadline"), "{dead:?}");
+    // An erasure is an event: it is taken, and what is held cannot be said.
+    let erased = served.client.send("DELETE", "/v1/users/bob", &[], "").await;
+    assert_eq!((erased.status, &erased.body["known"]), (202, &Value::Null), "{erased:?}");
+    assert!(erased.body["held"].is_null() && erased.body["event_id"].is_string(), "{erased:?}");
+    let dry = served.client.send("DELETE", "/v1/users/bob?dry_run=true", &[], "").await;
+    assert_eq!((dry.status, &dry.body["code"]), (503, &json!("features_unavailable")), "{dry:?}");
     stack.parts.redis.restart();
     eventually_async(BOUND, async || is_personal(&served).await).await;
     served.stop().await;

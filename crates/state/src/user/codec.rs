@@ -15,7 +15,7 @@ use super::{HIDDEN_MAX, SEEN_MAX, UserState};
 use crate::USER_BYTES_MAX;
 use crate::header::{self, USER_VERSION};
 use crate::ring::{RING_MAX, Ring, RingEvent};
-use crate::top::{TOP_MAX, Top};
+use crate::top::{TOP_MAX, Top, TopItem};
 use crate::window::{Panes, WINDOWS};
 use crate::wire::{DecodeError, Scanner, Writer};
 
@@ -23,6 +23,9 @@ use crate::wire::{DecodeError, Scanner, Writer};
 const HAS_ITEM: u8 = 0x80;
 /// Most items that the table may speak of.
 const ITEMS_MAX: usize = RING_MAX + PARTS_MAX * TOP_MAX;
+
+/// By what share a weight of version 1 may differ from the exact one.
+const ROUNDED: f64 = 1e-3;
 
 /// What the versions differ in: one reader for each, from 1 to the newest.
 const TOP_READERS: [ReadTop; USER_VERSION as usize] = [top::read_v1, top::read];
@@ -83,6 +86,32 @@ pub(super) fn decode(bytes: &[u8]) -> Result<UserState, DecodeError> {
     state.seen = scanner.words32(seen)?.collect();
     scanner.end()?;
     Ok(state)
+}
+
+pub(super) fn is_written_as(state: &UserState, bytes: &[u8]) -> bool {
+    match bytes.first() {
+        Some(version) if *version < USER_VERSION => {
+            decode(bytes).is_ok_and(|old| is_nearly(&old, state))
+        }
+        Some(_) | None => encode(state) == bytes,
+    }
+}
+
+/// Whether two states differ in nothing but what version 1 rounded: weights.
+fn is_nearly(old: &UserState, state: &UserState) -> bool {
+    let bare = |state: &UserState| UserState { top: Default::default(), ..state.clone() };
+    let top = |state: &UserState| {
+        let mut top = state.top_items(state.newest_ms);
+        top.sort_unstable_by_key(|top| top.item.0);
+        top
+    };
+    let (old_top, top) = (top(old), top(state));
+    let is_near = |(old, new): (&TopItem, &TopItem)| {
+        let weight = new.weight;
+        let is_weight = (old.weight - weight).abs() <= ROUNDED * weight;
+        is_weight && TopItem { weight, ..*old } == *new
+    };
+    bare(old) == bare(state) && old_top.len() == top.len() && old_top.iter().zip(&top).all(is_near)
 }
 
 fn write_lifetime(writer: &mut Writer, state: &UserState) {

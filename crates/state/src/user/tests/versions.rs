@@ -74,6 +74,21 @@ fn version_1_reads_as_the_history_it_was_made_of() {
 }
 
 #[test]
+fn version_1_passes_for_the_state_it_was_written_of_and_for_no_other() {
+    let (events, old) = (history(), bytes_of(VERSION_1));
+    let (new, _) = run(&events);
+    assert!(new.is_written_as(&old) && new.is_written_as(&new.encode()));
+    assert_ne!(UserState::decode(&old).unwrap().encode(), new.encode(), "weights were rounded");
+    let (mut other, _) = run(&events[..98]);
+    assert!(!other.is_written_as(&old) && !other.is_written_as(&new.encode()));
+    // The same but for one weight.
+    other.clone_from(&new);
+    other.top.0[0].weight = other.top.0[1].weight;
+    assert!(!other.is_written_as(&old) && !other.is_written_as(&new.encode()));
+    assert!(!new.is_written_as(&old[1..]) && !new.is_written_as(&[]));
+}
+
+#[test]
 fn version_1_goes_on_as_todays() {
     let old = bytes_of(VERSION_1);
     let mut state = UserState::decode(&old).unwrap();
