@@ -1,8 +1,10 @@
 //! Which generation of state a daemon works for, and when it goes over to the next.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracing::{info, warn};
+use upnext_common::clock::Clock;
 use upnext_common::config;
 use upnext_common::drain::Drain;
 use upnext_common::generation::Generation;
@@ -38,9 +40,20 @@ pub(crate) async fn serving(generations: &Generations, drain: &Drain) -> Option<
     }
 }
 
-/// Resolves a while after another generation was taken into service. Cancel safe.
-pub(crate) async fn is_left(generations: &Generations, generation: Generation) {
+/// What a daemon calls itself where several tell what they work on.
+pub(crate) fn worker_name(clock: &Clock) -> String {
+    static BEGUN: AtomicU64 = AtomicU64::new(0);
+    let number = BEGUN.fetch_add(1, Ordering::AcqRel);
+    format!("features-{}-{}-{number}", std::process::id(), clock.now_ms())
+}
+
+/// Says again and again that work goes on in a generation, so that its states stay where they are: whoever works on
+/// states that are being removed takes what is gone for new. Resolves a while after another generation was taken into
+/// service. Cancel safe.
+pub(crate) async fn is_left(generations: &Generations, generation: Generation, worker: &str) {
     loop {
+        // The next look says it again.
+        generations.report(worker, generation).await.ok();
         tokio::time::sleep(LOOK_EVERY).await;
         // A store that is away says nothing; the partitions wait for it by themselves.
         match generations.serving().await {

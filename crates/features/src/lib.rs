@@ -186,13 +186,14 @@ impl Features {
     ) -> Result<Drained, FeaturesError> {
         let generations = Generations::connect(&self.redis_url, &self.config.redis)?;
         let mut done = Drained::default();
+        let worker = generation::worker_name(&self.clock);
         while let Some(serving) = generation::serving(&generations, &drain).await {
             let over = drain.child();
             let work = Work { generation: serving, weakened, with_items, beside: None };
             let mut running = std::pin::pin!(self.run_in(work, over.clone()));
             let more = tokio::select! {
                 more = &mut running => more?,
-                () = generation::is_left(&generations, serving) => {
+                () = generation::is_left(&generations, serving, &worker) => {
                     over.start();
                     running.await?
                 }

@@ -25,7 +25,7 @@ struct Old<'a> {
 }
 
 impl Rebuild {
-    /// Removes what no living reader answers from.
+    /// Removes what no living reader answers from, and no daemon works on.
     pub(super) async fn swept(
         &self,
         generations: &Generations,

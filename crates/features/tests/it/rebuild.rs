@@ -322,3 +322,21 @@ async fn a_watermark_of_a_late_worker_does_not_vouch_for_states_that_are_gone() 
     assert!(oracle::report(&world).await.is_clean());
     daemon.drained().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_says_which_states_it_works_on() {
+    let mut world = World::new(66).await;
+    let daemon = world.start();
+    world.write(200).await;
+    let generations = generations(&world);
+    let says = async |number| {
+        eventually_async(BOUND, async || {
+            generations.reported().await.is_ok_and(|said| said == [Generation(number)])
+        })
+        .await;
+    };
+    says(0).await;
+    rebuild(&world).run(&Drain::new(), &mut |_| {}).await.unwrap();
+    says(1).await;
+    daemon.drained().await;
+}
