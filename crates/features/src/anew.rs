@@ -75,7 +75,7 @@ async fn look<S: Stage>(
 ) -> Result<Watermark, KafkaError> {
     let topic = shared.topic.as_str();
     let committed = committed(&shared.brokers, &shared.group, (topic, partition)).await?;
-    let known = committed.map_or(0, |committed| committed.note.epoch);
+    let known = committed.and_then(|committed| committed.note).map_or(0, |note| note.epoch);
     if known > stored.epoch {
         let (stage, epoch) = (S::STAGE.name(), stored.epoch);
         warn!(stage, partition, epoch, known, "the store has lost the topic's epoch");

@@ -100,10 +100,11 @@ async fn look(shared: &Shared, partition: i32, start_offset: i64) -> Result<Begu
     let (brokers, topic) = (shared.brokers.as_str(), shared.topic.as_str());
     let group = &shared.config.ingest.group;
     let committed = committed(brokers, group, (topic, partition)).await?;
-    let known = match committed {
-        Some(committed) => {
-            let Note { epoch, marks } = committed.note;
-            Known { epoch, offset: committed.next_offset - 1, marks }
+    // A tool that sets a group back leaves no note.
+    let noted = committed.and_then(|committed| committed.note.zip(Some(committed.next_offset)));
+    let known = match noted {
+        Some((Note { epoch, marks }, next_offset)) => {
+            Known { epoch, offset: next_offset - 1, marks }
         }
         None => match Seen::by_now(shared, partition, i64::MAX).await? {
             Seen { newest: Some(of_another), at_ms, .. } if at_ms.is_empty() => {
@@ -118,7 +119,7 @@ async fn look(shared: &Shared, partition: i32, start_offset: i64) -> Result<Begu
     let first = known.marks.map(|marks| marks.first);
     let log = verdict(&known, &found, start_offset);
     if log == Log::Same {
-        return Ok(Begun { start_offset, epoch, first, is_news: committed.is_none() });
+        return Ok(Begun { start_offset, epoch, first, is_news: noted.is_none() });
     }
     let read_to = read_to(shared, Stretch { partition, start, end }).await?;
     let (start_offset, first) = match read_to {

@@ -135,7 +135,7 @@ impl Reader {
 
     /// Commits for the present assignment of `partition`: everything before `next_offset` is done.
     pub fn commit(&self, partition: i32, next_offset: i64) {
-        let wish = Wish { epoch: None, offset: next_offset, note: Note::default() };
+        let wish = Wish { epoch: None, offset: next_offset, note: None };
         self.wishes.commit(partition, wish);
     }
 
@@ -187,12 +187,13 @@ pub struct Claim {
 impl Claim {
     /// Everything before `next_offset` is done.
     pub fn commit(&self, next_offset: i64) {
-        self.commit_noting(next_offset, Note::default());
+        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, note: None };
+        self.wishes.commit(self.partition, wish);
     }
 
     /// The same, with a note that [`committed`] tells as long as the topic stands.
     pub fn commit_noting(&self, next_offset: i64, note: Note) {
-        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, note };
+        let wish = Wish { epoch: Some(self.epoch), offset: next_offset, note: Some(note) };
         self.wishes.commit(self.partition, wish);
     }
 

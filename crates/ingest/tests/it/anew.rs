@@ -6,7 +6,7 @@ use upnext_common::drain::Drain;
 use upnext_common::position::SOURCE_EPOCH;
 use upnext_common::topic::Topic;
 use upnext_kafka::admin;
-use upnext_kafka::group::{FromCommit, GroupSettings, Marks, Note, Reader};
+use upnext_kafka::group::{Claim, FromCommit, GroupSettings, Marks, Note, Reader};
 
 use crate::ground::{Ground, NOW_MS, Outcomes, click, header, source, within};
 
@@ -23,6 +23,18 @@ async fn write(ground: &Ground, since_ms: i64, count: i32) {
         event.event_time_ms = NOW_MS + since_ms + i64::from(number);
         ground.write(&ground.raw(&event, number % 2)).await;
     }
+}
+
+/// As another member of ingest's group, for both partitions.
+async fn commit(ground: &Ground, say: impl Fn(&Claim)) {
+    let settings = GroupSettings::new(&ground.config.ingest.group, &ground.topic(Topic::Events));
+    let drain = Drain::new();
+    let reader = Reader::start(&ground.brokers, settings, Arc::new(FromCommit), drain);
+    let mut reader = reader.unwrap();
+    for _ in 0..2 {
+        say(&within(reader.next()).await.unwrap().claim);
+    }
+    reader.close().await.unwrap();
 }
 
 /// Epochs and positions of so many valid events, in order of both.
@@ -145,18 +157,33 @@ async fn a_raw_log_that_has_lost_its_end_goes_on_behind_it() {
     assert_eq!(next(&mut valid, 20).await, expected("", 0..10));
     running.stop().await;
     // The group knows of more than the log has.
-    let settings = GroupSettings::new(&ground.config.ingest.group, &ground.topic(Topic::Events));
-    let drain = Drain::new();
-    let reader = Reader::start(&ground.brokers, settings, Arc::new(FromCommit), drain);
-    let mut reader = reader.unwrap();
-    for _ in 0..2 {
-        let assignment = within(reader.next()).await.unwrap();
-        let marks = Some(Marks { first: (12, 17), last_ms: 17 });
-        assignment.claim.commit_noting(50, Note { epoch: 0, marks });
-    }
-    reader.close().await.unwrap();
+    let marks = Some(Marks { first: (12, 17), last_ms: 17 });
+    commit(&ground, |claim| claim.commit_noting(50, Note { epoch: 0, marks })).await;
     let running = ground.ingest();
     write(&ground, 2_000, 6).await;
     assert_eq!(next(&mut valid, 6).await, expected("1", 10..13));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_a_tool_has_set_back_goes_on_in_its_epoch() {
+    let ground = Ground::start().await;
+    let mut valid = ground.follow(Topic::Valid);
+    let running = ground.ingest();
+    write_to(&ground, 0, 1).await;
+    assert_eq!(next(&mut valid, 1).await, [(String::new(), (0, 0))]);
+    running.stop().await;
+    make_raw_anew(&ground).await;
+    let running = ground.ingest();
+    write_to(&ground, 0, 2).await;
+    write_to(&ground, 0, 3).await;
+    let first_two = [0, 1].map(|offset| ("1".to_owned(), (0, offset)));
+    assert_eq!(next(&mut valid, 2).await, first_two);
+    running.stop().await;
+    commit(&ground, |claim| claim.commit(0)).await;
+    let running = ground.ingest();
+    assert_eq!(next(&mut valid, 2).await, first_two);
+    write_to(&ground, 0, 4).await;
+    assert_eq!(next(&mut valid, 1).await, [("1".to_owned(), (0, 2))]);
     running.stop().await;
 }

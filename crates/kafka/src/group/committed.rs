@@ -15,7 +15,8 @@ const EPOCH: &str = "epoch=";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     pub next_offset: i64,
-    pub note: Note,
+    /// `None`: somebody else has committed, with a tool perhaps.
+    pub note: Option<Note>,
 }
 
 /// What stands with a commit: by what its log is known.
@@ -57,16 +58,9 @@ pub async fn committed(
             return Ok(None);
         };
         let note = found.elements().first().and_then(|one| noted(one.metadata()));
-        Ok(Some(Committed { next_offset, note: note.unwrap_or_default() }))
+        Ok(Some(Committed { next_offset, note }))
     })
     .await
-}
-
-impl Note {
-    /// Whether there is nothing to say.
-    pub(super) fn is_empty(self) -> bool {
-        self == Self::default()
-    }
 }
 
 impl fmt::Display for Note {

@@ -308,8 +308,8 @@ impl Reading {
             let mut place = list.add_partition(&self.topic, partition);
             let added = place.set_offset(Offset::Offset(wish.offset));
             debug_assert!(added.is_ok(), "an offset is never negative");
-            if !wish.note.is_empty() {
-                place.set_metadata(wish.note.to_string());
+            if let Some(note) = wish.note {
+                place.set_metadata(note.to_string());
             }
         }
         if list.count() > 0

@@ -27,7 +27,7 @@ pub(super) struct Wish {
     pub(super) epoch: Option<u64>,
     pub(super) offset: i64,
     /// What stands with a commit.
-    pub(super) note: Note,
+    pub(super) note: Option<Note>,
 }
 
 impl Wishes {
@@ -37,7 +37,7 @@ impl Wishes {
     }
 
     pub(super) fn reposition(&self, partition: i32, epoch: Option<u64>, offset: i64) {
-        let wish = Wish { epoch, offset, note: Note::default() };
+        let wish = Wish { epoch, offset, note: None };
         put_newer(&mut self.waiting.lock().repositions, partition, wish);
         self.any.store(true, Ordering::Release);
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn the_newest_wish_of_a_partition_counts() {
         let wishes = Wishes::default();
-        let wish = |epoch, offset| Wish { epoch: Some(epoch), offset, note: Note::default() };
+        let wish = |epoch, offset| Wish { epoch: Some(epoch), offset, note: None };
         wishes.commit(0, wish(1, 10));
         wishes.commit(0, wish(1, 12));
         wishes.commit(1, wish(2, 5));

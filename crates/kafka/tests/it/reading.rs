@@ -65,11 +65,11 @@ async fn a_commit_keeps_the_epoch_of_its_topic_and_anybody_may_ask() {
     let assignment = next(&mut reader).await;
     let note = Note { epoch: 3, marks: Some(Marks { first: (0, 5), last_ms: 17 }) };
     assignment.claim.commit_noting(2, note);
-    let expected = Some(Committed { next_offset: 2, note });
+    let expected = Some(Committed { next_offset: 2, note: Some(note) });
     within(async { while told().await != expected {} }).await;
     assignment.claim.commit(3);
     within(reader.close()).await.unwrap();
-    assert_eq!(told().await, Some(Committed { next_offset: 3, note: Note::default() }));
+    assert_eq!(told().await, Some(Committed { next_offset: 3, note: None }));
 }
 
 #[tokio::test]
