@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use upnext_common::clock::Clock;
 use upnext_common::drain::Drain;
 use upnext_common::topic::Topic;
+use upnext_contract::framing::{SchemaKey, unframe_with};
 use upnext_contract::json::write_event;
-use upnext_contract::{Decoder, Reason, RegistryClient, unframe};
+use upnext_contract::{Decoder, Reason, RegistryClient, SCHEMA_HEADER};
 use upnext_ingest::dlq::Letter;
 use upnext_kafka::Record;
 use upnext_kafka::tail::{self, TailEvent};
@@ -182,12 +183,16 @@ impl Tap<'_> {
     /// By the schema that the record names: what cannot be known is of no type.
     async fn is_of_type(&self, record: &Record) -> bool {
         let Some(wanted) = &self.args.kind else { return true };
-        let Ok((id, _)) = unframe(record.value.as_deref().unwrap_or_default()) else {
-            return false;
-        };
-        let schema = self.registry.schema(id).await.ok();
+        let Some(key) = schema_key(record) else { return false };
+        let schema = self.registry.schema(key).await.ok();
         schema.and_then(|schema| schema.event_type()).is_some_and(|kind| kind.name() == wanted)
     }
+}
+
+/// The schema that a record names, in front of its value or in a header.
+fn schema_key(record: &Record) -> Option<SchemaKey> {
+    let value = record.value.as_deref().unwrap_or_default();
+    unframe_with(value, record.header(SCHEMA_HEADER)).ok().map(|(key, _)| key)
 }
 
 fn short(event: &Value) -> String {
@@ -244,6 +249,25 @@ mod tests {
         assert_eq!(shown(&mut pace), 0);
         clock.advance(Duration::from_millis(1));
         assert_eq!((shown(&mut pace), pace.shown), (2, 4));
+    }
+
+    #[test]
+    fn a_schema_is_named_before_the_value_or_in_a_header() {
+        let named = |value: &'static [u8], header: Option<&'static [u8]>| {
+            let header = header.map(|id| (SCHEMA_HEADER.to_owned(), Some(id.into())));
+            schema_key(&Record {
+                topic: Arc::from("t"),
+                partition: 0,
+                offset: 0,
+                timestamp_ms: 0,
+                key: None,
+                value: Some(value.into()),
+                headers: header.into_iter().collect(),
+            })
+        };
+        assert_eq!(named(b"\x00\x00\x00\x00\x07x", None), Some(SchemaKey::Id(7)));
+        assert_eq!(named(b"x", Some(b"\x00\x00\x00\x00\x09")), Some(SchemaKey::Id(9)));
+        assert_eq!(named(b"x", None), None);
     }
 
     #[test]

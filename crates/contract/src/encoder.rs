@@ -1,9 +1,12 @@
 //! Our own records to framed values, under the ids that the registry gave our schemas.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::warn;
 use upnext_common::decision::Decision;
+use upnext_common::drain::Drain;
 use upnext_common::event::{Event, EventType};
 use upnext_common::item::Item;
 
@@ -16,6 +19,9 @@ use crate::wire::Out;
 
 /// Largest value that is written; brokers and readers refuse larger ones.
 pub const VALUE_BYTES_MAX: usize = 1_000_000;
+
+/// Wait between two attempts to register at a registry that is away.
+const REGISTER_RETRY: Duration = Duration::from_millis(500);
 
 /// A record that cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +56,32 @@ impl Encoder {
             ids.insert(schema.full_name, id);
         }
         Ok(Self::with_ids(|full_name| ids.get(full_name).copied().unwrap_or_default()))
+    }
+
+    /// As [`Self::register_all`], waiting for a registry that is away. `None` when drained meanwhile.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn register_patiently(
+        client: &RegistryClient,
+        topic_prefix: &str,
+        drain: &Drain,
+    ) -> Result<Option<Self>, RegistryError> {
+        let mut has_complained = false;
+        loop {
+            let cause = match Self::register_all(client, topic_prefix).await {
+                Ok(encoder) => return Ok(Some(encoder)),
+                Err(cause) if cause.fault().may_retry() => cause,
+                Err(cause) => return Err(cause),
+            };
+            if !std::mem::replace(&mut has_complained, true) {
+                warn!(%cause, "schemas cannot be registered yet, will retry");
+            }
+            tokio::select! {
+                () = drain.started() => return Ok(None),
+                () = tokio::time::sleep(REGISTER_RETRY) => {}
+            }
+        }
     }
 
     /// An encoder under given ids, for tests and for reading back what was written elsewhere.

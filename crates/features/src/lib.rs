@@ -213,7 +213,7 @@ impl Features {
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client);
         let prefix = self.config.kafka.topic_prefix.clone();
-        let Some(encoder) = register(&client, &prefix, &drain).await? else {
+        let Some(encoder) = Encoder::register_patiently(&client, &prefix, &drain).await? else {
             return Ok(Drained::default());
         };
         let here = self.within(work.generation);
@@ -329,30 +329,6 @@ struct Guess;
 impl StartOffsets for Guess {
     fn start(&self, _partition: i32, committed: Option<i64>) -> Result<Start, String> {
         Ok(Start::Offset(committed.unwrap_or(0)))
-    }
-}
-
-/// Registers our schemas, waiting for a registry that is away. `None` when drained meanwhile.
-async fn register(
-    client: &RegistryClient,
-    prefix: &str,
-    drain: &Drain,
-) -> Result<Option<Encoder>, FeaturesError> {
-    let mut has_complained = false;
-    loop {
-        match Encoder::register_all(client, prefix).await {
-            Ok(encoder) => return Ok(Some(encoder)),
-            Err(cause) if cause.fault().may_retry() => {
-                if !has_complained {
-                    warn!(%cause, "schemas cannot be registered yet, will retry");
-                    has_complained = true;
-                }
-            }
-            Err(cause) => return Err(cause.into()),
-        }
-        if !paused(drain).await {
-            return Ok(None);
-        }
     }
 }
 

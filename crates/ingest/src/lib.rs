@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use upnext_common::clock::Clock;
 use upnext_common::config::Config;
 use upnext_common::drain::Drain;
@@ -57,9 +57,6 @@ use outcome::Stamp;
 use outlet::Outlet;
 use watch::Watch;
 pub use weakened::Weakened;
-
-/// Wait between two attempts to reach the registry at start.
-const REGISTER_RETRY: Duration = Duration::from_millis(500);
 
 /// Everything the daemon is built from.
 #[derive(Clone, Debug)]
@@ -151,7 +148,7 @@ impl Ingest {
             RegistryClient::new(&self.registry_url, &self.config.registry, self.clock.clone())?;
         let client = Arc::new(client.with_files(&self.config.data_dir));
         let prefix = &self.config.kafka.topic_prefix;
-        let Some(encoder) = register(&client, prefix, &drain).await? else {
+        let Some(encoder) = Encoder::register_patiently(&client, prefix, &drain).await? else {
             return Ok(Drained::default());
         };
         let topic = Topic::Events.name(prefix);
@@ -242,29 +239,4 @@ async fn read(mut reader: Reader, shared: &Arc<Shared>, drain: &Drain) -> Result
 fn died(cause: JoinError) -> IngestError {
     error!(%cause, "a partition's task died, the daemon ends");
     IngestError::Died
-}
-
-/// Registers our schemas, waiting for a registry that is away. `None` when drained meanwhile.
-async fn register(
-    client: &RegistryClient,
-    prefix: &str,
-    drain: &Drain,
-) -> Result<Option<Encoder>, IngestError> {
-    let mut has_complained = false;
-    loop {
-        match Encoder::register_all(client, prefix).await {
-            Ok(encoder) => return Ok(Some(encoder)),
-            Err(cause) if cause.fault().may_retry() => {
-                if !has_complained {
-                    warn!(%cause, "schemas cannot be registered yet, will retry");
-                    has_complained = true;
-                }
-            }
-            Err(cause) => return Err(cause.into()),
-        }
-        tokio::select! {
-            () = drain.started() => return Ok(None),
-            () = tokio::time::sleep(REGISTER_RETRY) => {}
-        }
-    }
 }

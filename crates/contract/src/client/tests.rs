@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use upnext_common::drain::Drain;
+use upnext_common::event::EventType;
+
 use super::*;
+use crate::encoder::Encoder;
 
 const SCHEMA: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"}]}"#;
 
@@ -361,4 +365,39 @@ async fn a_listing_without_ids_or_without_what_is_known_is_not_believed() {
         assert_eq!(unknown, 100);
         assert!(asked > 100, "{asked} calls: each id is asked for");
     }
+}
+
+async fn registering(server: &MockServer, status: u16, times: Option<u64>) {
+    let answer = ResponseTemplate::new(status).set_body_json(json!({ "id": 7 }));
+    let mock = Mock::given(method("POST")).respond_with(answer);
+    match times {
+        Some(times) => mock.up_to_n_times(times).mount(server).await,
+        None => mock.mount(server).await,
+    }
+}
+
+#[tokio::test]
+async fn whoever_registers_waits_for_a_registry_that_is_away() {
+    let server = MockServer::start().await;
+    registering(&server, 503, Some(1)).await;
+    registering(&server, 200, None).await;
+    let client = client(&server, &Clock::system());
+    let encoder = Encoder::register_patiently(&client, "t.", &Drain::new()).await.unwrap();
+    assert_eq!(encoder.unwrap().event_schema_id(EventType::ItemViewed), 7);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_registry_ends_with_the_drain_and_a_refusal_ends_it() {
+    let server = MockServer::start().await;
+    registering(&server, 503, None).await;
+    let drain = Drain::new();
+    drain.start();
+    let client = client(&server, &Clock::system());
+    assert!(Encoder::register_patiently(&client, "t.", &drain).await.unwrap().is_none());
+    server.reset().await;
+    let refusal = json!({ "error_code": 409, "message": "incompatible" });
+    let answer = ResponseTemplate::new(409).set_body_json(refusal);
+    Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+    let refused = Encoder::register_patiently(&client, "t.", &Drain::new()).await;
+    assert!(matches!(refused, Err(RegistryError::Refused { code: 409, .. })), "{refused:?}");
 }

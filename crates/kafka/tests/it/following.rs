@@ -120,6 +120,25 @@ async fn a_topic_that_is_not_there_yet_is_waited_for() {
 }
 
 #[tokio::test]
+async fn partitions_that_are_added_are_followed_from_their_beginning() {
+    let ground = Ground::with_topic("t", 1).await;
+    let mut events = tail::follow(&ground.brokers, "t", false, Drain::new()).unwrap();
+    assert!(until_caught_up(&mut events).await.is_empty());
+    ground.grow("t", 3).await;
+    // Written before they are followed.
+    ground.write("t", 2, &["c", "d"]).await;
+    ground.write("t", 1, &["b"]).await;
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        found.push(next_value(&mut events).await);
+    }
+    found.sort();
+    assert_eq!(found, ["b", "c", "d"]);
+    ground.write("t", 0, &["a"]).await;
+    assert_eq!(next_value(&mut events).await, "a");
+}
+
+#[tokio::test]
 async fn following_survives_a_restart_of_the_broker() {
     let mut ground = Ground::with_topic("t", 1).await;
     ground.write("t", 0, &["a"]).await;

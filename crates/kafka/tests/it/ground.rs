@@ -1,12 +1,15 @@
 //! The broker under test, and waits with a bound.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use tempfile::TempDir;
@@ -41,13 +44,35 @@ impl Ground {
     }
 
     pub(crate) async fn create(&self, topic: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let admin = self.admin();
         let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(BOUND));
         for made in admin.create_topics([&topic], &options).await.unwrap() {
             made.unwrap();
         }
+    }
+
+    /// Adds partitions, until there are so many.
+    pub(crate) async fn grow(&self, topic: &str, partitions: usize) {
+        let admin = self.admin();
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        let wanted = NewPartitions::new(topic, partitions);
+        for made in admin.create_partitions([&wanted], &options).await.unwrap() {
+            made.unwrap();
+        }
+    }
+
+    /// What a topic is configured to be.
+    pub(crate) async fn settings(&self, topic: &str) -> HashMap<String, String> {
+        let options = AdminOptions::new().request_timeout(Some(BOUND));
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let mut told = self.admin().describe_configs(&asked, &options).await.unwrap();
+        let entries = told.remove(0).unwrap().entries;
+        entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap()
     }
 
     pub(crate) async fn stop(&mut self) {

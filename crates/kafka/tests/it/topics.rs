@@ -28,6 +28,36 @@ async fn the_topics_we_need_are_made_once() {
 }
 
 #[tokio::test]
+async fn retention_is_as_configured_and_compacted_topics_have_none() {
+    let ground = Ground::start().await;
+    let kafka = config::Kafka {
+        partitions: 3,
+        events_retention_ms: Some(86_400_000),
+        events_retention_bytes: 5_000_000,
+        ..config::Kafka::default()
+    };
+    within(admin::ensure_topics(&ground.brokers, &kafka)).await.unwrap();
+    for topic in Topic::ALL {
+        let told = ground.settings(&topic.name(&kafka.topic_prefix)).await;
+        let (policy, bytes) = match topic {
+            Topic::Items | Topic::Models => ("compact", None),
+            // Of one partition, for the letters of all.
+            Topic::Redriven => ("compact,delete", Some("15000000")),
+            Topic::Events
+            | Topic::Valid
+            | Topic::DeadLetters
+            | Topic::Signals
+            | Topic::Decisions => ("delete", Some("5000000")),
+        };
+        assert_eq!(told["cleanup.policy"], policy, "{topic:?}");
+        if let Some(bytes) = bytes {
+            assert_eq!(told["retention.bytes"], bytes, "{topic:?}");
+            assert_eq!(told["retention.ms"], "86400000", "{topic:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_is_there_stays_as_it_is() {
     let ground = Ground::with_topic("upnext.events.v1", 5).await;
     let kafka = config::Kafka::default();
