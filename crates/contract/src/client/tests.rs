@@ -367,20 +367,17 @@ async fn a_listing_without_ids_or_without_what_is_known_is_not_believed() {
     }
 }
 
-async fn registering(server: &MockServer, status: u16, times: Option<u64>) {
+async fn registering(server: &MockServer, status: u16, times: u64) {
     let answer = ResponseTemplate::new(status).set_body_json(json!({ "id": 7 }));
     let mock = Mock::given(method("POST")).respond_with(answer);
-    match times {
-        Some(times) => mock.up_to_n_times(times).mount(server).await,
-        None => mock.mount(server).await,
-    }
+    mock.up_to_n_times(times).mount(server).await;
 }
 
 #[tokio::test]
 async fn whoever_registers_waits_for_a_registry_that_is_away() {
     let server = MockServer::start().await;
-    registering(&server, 503, Some(1)).await;
-    registering(&server, 200, None).await;
+    registering(&server, 503, 1).await;
+    registering(&server, 200, 99).await;
     let client = client(&server, &Clock::system());
     let encoder = Encoder::register_patiently(&client, "t.", &Drain::new()).await.unwrap();
     assert_eq!(encoder.unwrap().event_schema_id(EventType::ItemViewed), 7);
@@ -389,7 +386,7 @@ async fn whoever_registers_waits_for_a_registry_that_is_away() {
 #[tokio::test]
 async fn whoever_waits_for_the_registry_ends_with_the_drain_and_a_refusal_ends_it() {
     let server = MockServer::start().await;
-    registering(&server, 503, None).await;
+    registering(&server, 503, 99).await;
     let drain = Drain::new();
     drain.start();
     let client = client(&server, &Clock::system());
