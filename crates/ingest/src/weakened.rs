@@ -7,7 +7,7 @@ use upnext_kafka::{Outgoing, ProducerSettings};
 use crate::{Drained, Ingest, IngestError};
 
 /// How long records wait for others where a crash is to find some of them on the way.
-const LONG_LINGER_MS: u64 = 500;
+const LONG_LINGER_MS: u64 = 3_000;
 
 /// Which guard is missing. Nothing but code can ask for one: there is no configuration of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
