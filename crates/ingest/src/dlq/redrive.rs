@@ -42,7 +42,8 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 pub struct Redrive {
     pub from: DeadLetters,
     pub filter: Filter,
-    /// Say what would be done, do nothing.
+    /// Say what would be done, do nothing. What was sent a moment ago may be told as still to be sent: only who takes
+    /// over waits for the broker to have made it visible.
     pub dry_run: bool,
     /// Also what has failed [`super::ATTEMPTS_MAX`] times.
     pub include_parked: bool,
