@@ -104,11 +104,13 @@ impl World {
         let clock = Clock::system();
         let client = RegistryClient::new(&stack.registry_url(), &config.registry, clock.clone());
         let client = Arc::new(client.expect("the settings hold"));
-        let registered = Encoder::register_all(&client, &config.kafka.topic_prefix).await;
+        let drain = Drain::new();
+        let prefix = &config.kafka.topic_prefix;
+        let registered = Encoder::register_patiently(&client, prefix, &drain).await;
         let producer = Producer::new(&brokers, ProducerSettings::default());
         Self {
             reader: Reader::connect(&redis_url, &config.redis, clock).expect("the address is one"),
-            encoder: registered.expect("our schemas are taken"),
+            encoder: registered.expect("our schemas are taken").expect("nobody drains"),
             producer: producer.expect("the settings hold"),
             metrics: Metrics::new(),
             crowd: Crowd::new(seed),
