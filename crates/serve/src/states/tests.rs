@@ -1,9 +1,12 @@
 //! Following states of a store that does not answer.
 
+use upnext_testkit::eventually_async;
+
 use super::*;
 use crate::world::World;
 use crate::worlds::Served;
 
+const BOUND: Duration = Duration::from_secs(30);
 /// Nobody listens there.
 const NOBODY: &str = "redis://127.0.0.1:9";
 
@@ -36,13 +39,11 @@ async fn who_has_just_started_waits_a_moment_for_the_store_and_then_goes_without
     let (health, drain) = (follower.health.clone(), Drain::new());
     let began = Instant::now();
     let running = tokio::spawn(follower.run(drain.clone()));
-    while !readiness.states.load(Ordering::Acquire) {
-        assert!(!health.is_ready());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_waiting = || !readiness.states.load(Ordering::Acquire);
+    eventually_async(BOUND, async || health.is_ready() || !is_waiting()).await;
+    assert!(!is_waiting(), "ready before it went without the store");
     assert!(began.elapsed() >= AWAY_AFTER, "{:?}", began.elapsed());
-    tokio::time::sleep(RETRY * 2).await;
-    assert!(health.is_ready());
+    eventually_async(BOUND, async || health.is_ready()).await;
     drain.start();
     running.await.unwrap();
 }
